@@ -1,0 +1,179 @@
+"""The data that flow through emgsim: recordings, their truth, and what an analysis finds in them.
+
+Shapes are ``(n_samples, n_channels)`` for samples and ``(n_discharges,)`` for discharge times.
+Samples are microvolts at the electrode, times are seconds on the scenario's clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """One recorded channel: its name, what kind of electrode made it, and its reference."""
+
+    name: str
+    kind: str = "concentric_needle"  # electrode kind; analysis plans are chosen by it
+    reference: str = "cannula"
+    band_hz: tuple[float, float] | None = None  # None: not filtered
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """Samples that never arrived. They are NaN in the samples, never silently closed."""
+
+    first_sample: int
+    n_samples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A multi-channel EMG recording in microvolts at the electrode.
+
+    Parameters
+    ----------
+    samples_uv
+        Shape ``(n_samples, n_channels)``, float64, microvolts.
+    rate_hz
+        Samples per second of the scenario's clock. Need not be an integer.
+    channels
+        One `Channel` per column.
+    start_s
+        Time of the first sample on the scenario's clock.
+    gaps
+        Runs of lost samples.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit each other or the rate is not positive.
+    """
+
+    samples_uv: Floats
+    rate_hz: float
+    channels: tuple[Channel, ...]
+    start_s: float = 0.0
+    gaps: tuple[Gap, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.samples_uv)
+        if len(shape) != 2:
+            raise ValueError(f"samples_uv: expected (n_samples, n_channels), got {shape}")
+        if shape[1] != len(self.channels):
+            raise ValueError(f"channels: expected {shape[1]}, got {len(self.channels)}")
+        if not (np.isfinite(self.rate_hz) and self.rate_hz > 0):
+            raise ValueError(f"rate_hz must be finite and > 0, got {self.rate_hz}")
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples per channel."""
+        return int(self.samples_uv.shape[0])
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the recording in seconds."""
+        return self.n_samples / self.rate_hz
+
+    @property
+    def times_s(self) -> Floats:
+        """Time of every sample, shape ``(n_samples,)``, on the scenario's clock."""
+        return self.start_s + np.arange(self.n_samples) / self.rate_hz
+
+    def cut(self, start_s: float, stop_s: float) -> Recording:
+        """Return the samples with ``start_s <= time < stop_s``."""
+        first = max(0, int(np.ceil((start_s - self.start_s) * self.rate_hz - 1e-9)))
+        last = min(self.n_samples, int(np.ceil((stop_s - self.start_s) * self.rate_hz - 1e-9)))
+        last = max(first, last)
+        gaps = []
+        for gap in self.gaps:
+            a, b = max(gap.first_sample, first), min(gap.first_sample + gap.n_samples, last)
+            if b > a:
+                gaps.append(Gap(first_sample=a - first, n_samples=b - a))
+        return replace(
+            self,
+            samples_uv=self.samples_uv[first:last],
+            start_s=self.start_s + first / self.rate_hz,
+            gaps=tuple(gaps),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotorUnit:
+    """The truth about one motor unit.
+
+    ``muap_uv`` has shape ``(n_muap_samples, n_channels)`` at ``Truth.muap_rate_hz``; the motor
+    neuron's discharge falls on the time ``muap_start_s`` before its first sample, and the main
+    spike of channel 0 comes ``arrival_s`` after the discharge.
+    """
+
+    id: int
+    muscle: str
+    threshold: float  # fraction of maximal excitation at which it is recruited
+    n_fibres: int
+    discharge_times_s: Floats
+    muap_uv: Floats
+    muap_start_s: float
+    arrival_s: float
+
+    @property
+    def peak_to_peak_uv(self) -> float:
+        """Largest minus smallest value of the MUAP on channel 0."""
+        return float(np.ptp(self.muap_uv[:, 0])) if self.muap_uv.size else 0.0
+
+    @property
+    def spike_times_s(self) -> Floats:
+        """Times at which the main spike of each discharge stands at the electrode."""
+        return self.discharge_times_s + self.arrival_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that began and ended: a contraction, a rest, a run of fibrillations."""
+
+    kind: str
+    onset_s: float
+    offset_s: float
+    grade: float | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """All that the simulator knows about a recording: every discharge, detectable or not."""
+
+    units: tuple[MotorUnit, ...]
+    muap_rate_hz: float
+    events: tuple[Event, ...] = ()
+    effort_times_s: Floats = field(default_factory=lambda: np.zeros(0))
+    effort: Floats = field(default_factory=lambda: np.zeros(0))  # fraction of MVC force
+    needle: dict[str, float] = field(default_factory=dict)
+    conditions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundUnit:
+    """One motor unit as an analysis sees it."""
+
+    id: int
+    discharge_times_s: Floats  # times of the main spike
+    muap_uv: Floats  # (n_muap_samples, n_channels), averaged
+    muap_start_s: float  # time of the first MUAP sample relative to the spike
+    measures: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What an analysis found. It mirrors `Truth` as far as an analysis can know it."""
+
+    units: tuple[FoundUnit, ...]
+    events: tuple[Event, ...] = ()
+    measures: tuple[dict[str, Any], ...] = ()  # {"id", "value", "unit", "low", "high"}
+    muap_rate_hz: float = 0.0
+    plan: str = ""  # which plan was used and why
