@@ -1,0 +1,1 @@
+"""What an analysis can know from the samples alone. It never sees the truth or the simulator."""

@@ -1,0 +1,1 @@
+"""The catalogue: muscles as data, with units and sources."""

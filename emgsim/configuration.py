@@ -1,0 +1,151 @@
+"""Reading TOML files into frozen models, with every mistake reported at once.
+
+Used for scenarios and for rigs. A mistake names the file, the path of the key in it, the rule, the
+value, and the nearest name where a name is unknown.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from emgsim.errors import InputError, UsageError
+
+Model = TypeVar("Model", bound=BaseModel)
+Table = dict[str, Any]
+
+
+def read_table(path: Path) -> Table:
+    """Read a TOML file (or a resolved copy in JSON) into a table.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable or no valid TOML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"cannot read the file: {getattr(error, 'strerror', None) or error}",
+            where=str(path),
+            todo="check the path; `emgsim list` shows what is shipped",
+        ) from error
+    try:
+        return dict(json.loads(text) if path.suffix == ".json" else tomllib.loads(text))
+    except ValueError as error:
+        raise InputError(
+            f"not valid {'JSON' if path.suffix == '.json' else 'TOML'}: {error}",
+            where=str(path),
+            todo="mend the line named",
+        ) from error
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
+    """Return ``base`` with the values of ``over`` put on top, table by table."""
+    out = dict(base)
+    for key, value in over.items():
+        below = out.get(key)
+        both_tables = isinstance(value, Mapping) and isinstance(below, Mapping)
+        out[key] = merged(below, value) if both_tables else value  # type: ignore[arg-type]
+    return out
+
+
+def with_overrides(table: Table, overrides: Iterable[str]) -> Table:
+    """Return the table with each ``key.path=value`` applied; values are written as in TOML.
+
+    Raises
+    ------
+    UsageError
+        If an override has no ``=``, or its path runs through something that is no table.
+    """
+    out = merged({}, table)
+    for override in overrides:
+        path, equals, text = override.partition("=")
+        keys = [key.strip() for key in path.split(".")]
+        if not equals or not all(keys):
+            raise UsageError(f"--set needs key.path=value, got {override!r}")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text  # a bare word is a string
+        change: Any = value
+        for key in reversed(keys):
+            change = {key: change}
+        below: Any = out
+        for key in keys[:-1]:
+            below = below.get(key, {})
+            if not isinstance(below, Mapping):
+                raise UsageError(f"--set {override}: {key!r} is not a table")
+        out = merged(out, change)
+    return out
+
+
+def validated(model: type[Model], table: Mapping[str, Any], where: str) -> Model:
+    """Return the model made from a table.
+
+    Raises
+    ------
+    InputError
+        Naming every mistake in the table.
+    """
+    try:
+        return model.model_validate(table)
+    except ValidationError as error:
+        mistakes = [_sentence(model, detail) for detail in error.errors()]
+        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        raise InputError(
+            f"{count}:\n" + "\n".join(f"  - {mistake}" for mistake in mistakes),
+            where=where,
+            todo="mend each line named",
+        ) from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint ``; did you mean 'x'?`` or the list of what there is."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; there is {', '.join(names)}" if names else ""
+
+
+def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
+    location = detail["loc"]
+    path = ".".join(str(part) for part in location)
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        return f"{path}: unknown key{nearest(str(location[-1]), _fields(model, location[:-1]))}"
+    if kind == "missing":
+        return f"{path}: missing"
+    message = detail["msg"].removeprefix("Value error, ")
+    prefix = f"{path}: " if path else ""
+    if isinstance(detail["input"], Mapping):  # a rule between the keys of one table
+        return f"{prefix}{message}"
+    return f"{prefix}{message[0].lower()}{message[1:]}, got {detail['input']!r}"
+
+
+def _fields(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that a table at this place may have."""
+    here: list[type[BaseModel]] = [model]
+    for part in location:
+        following: list[type[BaseModel]] = []
+        for candidate in here:
+            field = candidate.model_fields.get(str(part))
+            if field is not None:
+                following += _models_in(field.annotation)
+        here = following or here
+    return sorted({name for candidate in here for name in candidate.model_fields})
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
