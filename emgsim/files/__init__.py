@@ -1,0 +1,1 @@
+"""Recordings and findings on the disk."""

@@ -1,0 +1,158 @@
+"""Recordings with their truth as ``.npz``.
+
+``samples_uv`` and ``rate_hz`` are all that a reader needs; a writer adds channel names, spikes, and
+the truth. Nothing in the file can run code: pickles are refused.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emgsim.errors import InputError
+from emgsim.recording import Channel, Event, Gap, MotorUnit, Recording, Truth
+
+TRUTH_SCHEMA = "emgsim.truth/1"
+
+
+def write_npz(path: Path, recording: Recording, truth: Truth | None = None) -> None:
+    """Write a recording, with its truth if there is one; samples become float32."""
+    arrays: dict[str, Any] = {
+        "samples_uv": recording.samples_uv.astype(np.float32),
+        "rate_hz": np.float64(recording.rate_hz),
+        "start_s": np.float64(recording.start_s),
+        "channel_names": np.array([channel.name for channel in recording.channels]),
+        "channels_json": np.array(json.dumps([asdict(c) for c in recording.channels])),
+        "gaps": np.array([(g.first_sample, g.n_samples) for g in recording.gaps], np.int64)
+        .reshape(-1, 2),
+    }
+    if truth is not None:
+        arrays |= _truth_arrays(truth)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def read_npz(path: Path) -> tuple[Recording, Truth | None]:
+    """Read a recording and its truth, if the file holds one.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no npz, or lacks ``samples_uv`` or ``rate_hz``.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+        raise InputError(
+            f"cannot read the recording: {getattr(error, 'strerror', None) or error}",
+            where=str(path),
+            todo="name an .npz file with samples_uv and rate_hz",
+        ) from error
+    missing = [name for name in ("samples_uv", "rate_hz") if name not in arrays]
+    if missing:
+        raise InputError(
+            f"the recording lacks {' and '.join(missing)}",
+            where=str(path),
+            todo="an .npz recording needs samples_uv (n_samples, n_channels) and rate_hz",
+        )
+    try:
+        return _recording(arrays), _truth(arrays)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"invalid recording: {error}", where=str(path)) from error
+
+
+def _recording(arrays: dict[str, Any]) -> Recording:
+    samples = np.asarray(arrays["samples_uv"], dtype=np.float64)
+    samples = samples[:, None] if samples.ndim == 1 else samples
+    if "channels_json" in arrays:
+        rows = json.loads(str(arrays["channels_json"]))
+        channels = tuple(
+            Channel(**{**row, "band_hz": tuple(row["band_hz"]) if row["band_hz"] else None})
+            for row in rows
+        )
+    else:
+        names = arrays.get("channel_names", [f"channel {i + 1}" for i in range(samples.shape[1])])
+        channels = tuple(Channel(name=str(name), kind="unknown", reference="") for name in names)
+    gaps = tuple(
+        Gap(first_sample=int(first), n_samples=int(n)) for first, n in arrays.get("gaps", [])
+    )
+    return Recording(
+        samples_uv=samples,
+        rate_hz=float(arrays["rate_hz"]),
+        channels=channels,
+        start_s=float(arrays.get("start_s", 0.0)),
+        gaps=gaps,
+    )
+
+
+def _truth_arrays(truth: Truth) -> dict[str, Any]:
+    trains = [unit.spike_times_s for unit in truth.units]
+    longest = max((unit.muap_uv.shape[0] for unit in truth.units), default=0)
+    n_channels = truth.units[0].muap_uv.shape[1] if truth.units else 1
+    muaps = np.zeros((len(truth.units), longest, n_channels))
+    for row, unit in zip(muaps, truth.units, strict=True):
+        row[: unit.muap_uv.shape[0]] = unit.muap_uv
+    scalars = [
+        {
+            "id": u.id,
+            "muscle": u.muscle,
+            "threshold": u.threshold,
+            "n_fibres": u.n_fibres,
+            "muap_start_s": u.muap_start_s,
+            "arrival_s": u.arrival_s,
+            "n_muap_samples": u.muap_uv.shape[0],
+        }
+        for u in truth.units
+    ]
+    head = {
+        "schema": TRUTH_SCHEMA,
+        "units": scalars,
+        "muap_rate_hz": truth.muap_rate_hz,
+        "events": [asdict(event) for event in truth.events],
+        "needle": truth.needle,
+        "conditions": list(truth.conditions),
+    }
+    return {
+        "spike_times_s": np.concatenate([*trains, np.zeros(0)]),
+        "spike_units": np.concatenate(
+            [*(np.full(t.size, u.id) for t, u in zip(trains, truth.units, strict=True)),
+             np.zeros(0, np.int64)]
+        ).astype(np.int64),
+        "muaps_uv": muaps,
+        "effort_times_s": truth.effort_times_s,
+        "effort": truth.effort,
+        "truth_json": np.array(json.dumps(head)),
+    }
+
+
+def _truth(arrays: dict[str, Any]) -> Truth | None:
+    if "truth_json" not in arrays:
+        return None
+    head = json.loads(str(arrays["truth_json"]))
+    units = []
+    for index, row in enumerate(head["units"]):
+        n = row.pop("n_muap_samples")
+        spikes = arrays["spike_times_s"][arrays["spike_units"] == row["id"]]
+        units.append(
+            MotorUnit(
+                **row,
+                discharge_times_s=spikes - row["arrival_s"],
+                muap_uv=arrays["muaps_uv"][index, :n],
+            )
+        )
+    return Truth(
+        units=tuple(units),
+        muap_rate_hz=head["muap_rate_hz"],
+        events=tuple(Event(**event) for event in head["events"]),
+        effort_times_s=arrays["effort_times_s"],
+        effort=arrays["effort"],
+        needle=head["needle"],
+        conditions=tuple(head["conditions"]),
+    )
