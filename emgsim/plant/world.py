@@ -21,7 +21,7 @@ import simpy
 from numpy.typing import NDArray
 
 from emgsim.plant.analog import LineState, Modes, Network, advance, modes, settled
-from emgsim.plant.physics import RigPhysics
+from emgsim.plant.physics import DECLARED_BAND_HZ, RigPhysics
 from emgsim.seeds import stream
 
 BLOCK_S = 0.010
@@ -321,10 +321,20 @@ class World:
         device_v = self._clip(device_v)
         self.amplifier._put(self._convert(device_v[: times_s.size]))
         if scope_s.size:
+            source_v = source_v + self._source_noise_v * self._scope_rng.standard_normal(
+                scope_s.size
+            )
             monitor_v = device_v[times_s.size :] * self.physics.amplifier.analog_out_gain
             self.scope._put({1: source_v, 2: monitor_v}, self._scope_rng)
         self._end_burst(end_s)
         self._block += 1
+
+    @property
+    def _source_noise_v(self) -> float:
+        """The generator's noise in the scope's band; its share in the device path is `_noise`."""
+        source = self.physics.source
+        bands = self.scope.rate_hz / 2 / DECLARED_BAND_HZ
+        return source.noise_mv_rms * 1e-3 * self.physics.source_load_factor * float(np.sqrt(bands))
 
     def _play(self, line: _Line, steps_end: int, times_s: Floats) -> Floats:
         steps = np.arange(line.state.step, steps_end)
