@@ -1,0 +1,316 @@
+"""Drives Keysight 33500B and 33600A waveform generators (33509B to 33622A), channel 1.
+
+Order matters on these instruments: the load scales all voltages, so it is set first; the sample
+rate belongs to the arbitrary function, so the function comes before it; the offset limits the
+amplitude, so it is zeroed before the amplitude is set.
+
+Codes are int16 of a DAC: 32767 is +vpp/2, whatever the waveform's own extent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from dataclasses import replace
+from types import TracebackType
+from typing import ClassVar, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgsim.errors import EmgsimError, InstrumentError, UsageError
+from emgsim.instruments.base import (
+    API,
+    Filter,
+    Identity,
+    SourceCaps,
+    SourceSettings,
+    UploadReceipt,
+    read_identity,
+)
+from emgsim.instruments.scpi import ScpiLink, is_close
+from emgsim.instruments.transport import VisaLink
+
+FULL_SCALE_CODE = 32767
+OUTPUT_OHM = 50.0
+MIN_POINTS = 8
+MAX_VPP_OPEN_V = 20.0
+MAX_RATE_HZ = {"335": 250e6, "336": 1e9}  # by the first digits of the model, data sheets
+NAME_RULE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,11}")
+UPLOAD_TIMEOUT_S = 60.0
+
+
+class Keysight33500:
+    """Plays int16 waveforms from the first channel, one burst per ``*TRG``.
+
+    Use `open`; the constructor takes a link that is open already and sends nothing.
+    """
+
+    api: ClassVar[int] = API
+
+    def __init__(self, link: ScpiLink) -> None:
+        self._link = link
+        self._caps: SourceCaps | None = None
+        self._settings: SourceSettings | None = None
+        self._waveform = ""
+
+    @classmethod
+    def open(cls, address: str, *, timeout_s: float = 5.0) -> Self:
+        """Open the generator at a VISA address, check its model and reset it."""
+        link = VisaLink(address, timeout_s=timeout_s, upload_timeout_s=UPLOAD_TIMEOUT_S)
+        source = cls(link)
+        try:
+            source.identify()
+            source.reset()
+        except BaseException:
+            link.close()
+            raise
+        return source
+
+    def identify(self) -> Identity:
+        """Ask who answers, and refuse a model that is not 335xx or 336xx."""
+        identity = read_identity(self._link.ask("*IDN?"), where=self._link.address)
+        if not identity.model.startswith(tuple(MAX_RATE_HZ)):
+            raise InstrumentError(
+                f"the model must begin with 335 or 336, got {identity}",
+                where=self._link.address,
+                todo="check the address, or name another driver in the rig file",
+            )
+        return identity
+
+    def reset(self) -> None:
+        """Return to the factory settings: output off, nothing left of an earlier session."""
+        self._settings, self._waveform = None, ""
+        self._link.tell("*RST;*CLS")
+        self._link.finish("reset", timeout_s=UPLOAD_TIMEOUT_S)
+
+    @property
+    def caps(self) -> SourceCaps:
+        """Tell what this generator can do; the memory is asked, since it is an option."""
+        if self._caps is None:
+            model = self.identify().model
+            self.off()
+            self._link.tell(":SOUR1:DATA:VOL:CLE")
+            self._caps = SourceCaps(
+                code_bits=16,
+                max_points=int(self._link.ask_number(":SOUR1:DATA:VOL:FREE?")),
+                min_points=MIN_POINTS,
+                max_rate_hz=MAX_RATE_HZ[model[:3]],
+                max_vpp_open_v=MAX_VPP_OPEN_V,
+                channels=2 if model[4:5] in ("0", "2") else 1,
+                output_ohm=OUTPUT_OHM,
+            )
+            self._waveform = ""
+        return self._caps
+
+    def configure(self, settings: SourceSettings) -> SourceSettings:
+        """Switch the output off, set everything, and return the settings as read back.
+
+        Raises
+        ------
+        UsageError
+            When a setting is beyond what the generator can do.
+        InstrumentError
+            When a setting reads back differently by more than 1e-4 of its value.
+        """
+        _check_settings(settings, self.caps)
+        self.off()
+        self._settings = None
+        self._put_voltage_frame(settings)
+        self._put_timing(settings)
+        self._link.check_errors("configure")
+        self._settings = settings
+        return self._read_back()
+
+    def upload(
+        self, name: str, volts: NDArray[np.float64], settings: SourceSettings
+    ) -> UploadReceipt:
+        """Replace the waveform memory by one waveform; the output is switched off first.
+
+        Parameters
+        ----------
+        name
+            At most 12 letters, digits and underscores, the first a letter.
+        volts
+            Open-circuit volts without the offset, (n_points,), within +-vpp/2.
+        settings
+            The settings that the waveform will be played with.
+
+        Raises
+        ------
+        UsageError
+            When the waveform is too long or too short, not finite, or would be clipped.
+        """
+        _check_name(name)
+        _check_waveform(volts, settings, self.caps)
+        codes, quantisation_rms_v = _coded(volts, settings.vpp_open_v / 2)
+        self.off()
+        self._waveform = ""
+        self._link.tell(":FORM:BORD SWAP;:SOUR1:DATA:VOL:CLE")
+        n_bytes = self._link.tell_block(f":SOUR1:DATA:ARB:DAC {name},", codes)
+        self._link.finish(f"the upload of {len(codes)} points", timeout_s=UPLOAD_TIMEOUT_S)
+        self._waveform = name
+        digest = hashlib.sha256(codes.tobytes()).hexdigest()
+        return UploadReceipt(name, len(codes), n_bytes, digest, 0, quantisation_rms_v)
+
+    def arm(self) -> None:
+        """Select the uploaded waveform and switch the output on, waiting for a trigger.
+
+        The settings are read back once more before the output goes on: selecting a waveform is
+        what an instrument may take as a reason to change them.
+        """
+        if self._settings is None or not self._waveform:
+            missing = "configure()" if self._settings is None else "upload()"
+            raise UsageError(f"arm() needs {missing} before it", where=self._link.address)
+        self._link.choose("SOUR1:FUNC:ARB", self._waveform)
+        self._read_back()
+        self._link.check_errors("arm")
+        self._link.choose("OUTP1", "ON")
+
+    def trigger(self) -> None:
+        """Start one burst now; a trigger that the generator ignored is an error."""
+        self._link.tell("*TRG")
+        self._link.check_errors("*TRG")
+
+    def off(self) -> None:
+        """Switch the output off and verify it by a query."""
+        self._link.choose("OUTP1", "OFF")
+
+    def errors(self) -> tuple[str, ...]:
+        """Read and clear the error queue."""
+        return self._link.errors()
+
+    def close(self) -> None:
+        """Give the link back; closing twice is allowed."""
+        self._link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.off()
+        except EmgsimError as failure:
+            if error is None:
+                raise
+            error.add_note(f"and the output could not be switched off: {failure.what}")
+        finally:
+            self.close()
+
+    def _put_voltage_frame(self, settings: SourceSettings) -> None:
+        link, factor = self._link, _load_factor(settings.load_ohm)
+        link.put("OUTP1:LOAD", settings.load_ohm)
+        link.choose("SOUR1:FUNC", "ARB")
+        link.choose("SOUR1:VOLT:UNIT", "VPP")
+        floor = 1e-4 * settings.vpp_open_v
+        link.put("SOUR1:VOLT:OFFS", 0.0, floor=floor)
+        link.put("SOUR1:VOLT", settings.vpp_open_v * factor)
+        link.put("SOUR1:VOLT:OFFS", settings.offset_open_v * factor, floor=floor)
+
+    def _put_timing(self, settings: SourceSettings) -> None:
+        link = self._link
+        link.choose("SOUR1:FUNC:ARB:FILT", settings.filter)
+        link.put("SOUR1:FUNC:ARB:SRAT", settings.rate_hz)
+        link.choose("SOUR1:BURS:MODE", "TRIG")
+        link.put("SOUR1:BURS:NCYC", settings.cycles)
+        link.choose("TRIG1:SOUR", "BUS")
+        link.choose("SOUR1:BURS:STAT", "ON")
+
+    def _read_back(self) -> SourceSettings:
+        """Read all settings at once, and refuse a set that is not what was configured."""
+        wanted, ask = self._settings, self._link.ask_number
+        if wanted is None:
+            raise UsageError("no settings to compare with", where=self._link.address)
+        load_ohm = ask(":OUTP1:LOAD?")
+        factor = _load_factor(load_ohm)
+        actual = replace(
+            wanted,
+            rate_hz=ask(":SOUR1:FUNC:ARB:SRAT?"),
+            vpp_open_v=ask(":SOUR1:VOLT?") / factor,
+            offset_open_v=ask(":SOUR1:VOLT:OFFS?") / factor,
+            cycles=round(ask(":SOUR1:BURS:NCYC?")),
+            load_ohm=load_ohm,
+            filter=cast(Filter, self._link.ask(":SOUR1:FUNC:ARB:FILT?")),
+        )
+        _check_same(wanted, actual, self._link.address)
+        return actual
+
+
+def _load_factor(load_ohm: float) -> float:
+    """Return the voltage that the generator calls 1 V open-circuit at its load setting."""
+    return 1.0 if math.isinf(load_ohm) else load_ohm / (load_ohm + OUTPUT_OHM)
+
+
+def _check_settings(settings: SourceSettings, caps: SourceCaps) -> None:
+    peak_v = settings.vpp_open_v / 2 + abs(settings.offset_open_v)
+    rules = (
+        ("rate_hz", settings.rate_hz, 0 < settings.rate_hz <= caps.max_rate_hz,
+         f"in 0..{caps.max_rate_hz:g} Hz"),
+        ("vpp_open_v", settings.vpp_open_v, 0 < settings.vpp_open_v <= caps.max_vpp_open_v,
+         f"in 0..{caps.max_vpp_open_v:g} V"),
+        ("vpp_open_v/2 + |offset_open_v|", peak_v, peak_v <= caps.max_vpp_open_v / 2,
+         f"at most {caps.max_vpp_open_v / 2:g} V"),
+        ("cycles", settings.cycles, settings.cycles >= 1, "at least 1"),
+        ("load_ohm", settings.load_ohm, settings.load_ohm >= 1, "at least 1 ohm, or infinite"),
+    )  # fmt: skip
+    for name, value, is_kept, rule in rules:
+        if not is_kept:
+            raise UsageError(f"{name} must be {rule}, got {value:g}")
+
+
+def _check_name(name: str) -> None:
+    if not NAME_RULE.fullmatch(name):
+        raise UsageError(
+            "a waveform's name must be 1 to 12 letters, digits and underscores beginning with a "
+            f"letter, got {name!r}"
+        )
+
+
+def _check_waveform(volts: NDArray[np.float64], settings: SourceSettings, caps: SourceCaps) -> None:
+    if volts.ndim != 1 or not caps.min_points <= volts.size <= caps.max_points:
+        raise UsageError(
+            f"a waveform must be ({caps.min_points}..{caps.max_points},) points, got {volts.shape}",
+            todo=f"play at most {caps.max_points / settings.rate_hz:.6g} s "
+            f"at {settings.rate_hz:g} Hz, or lower the rate",
+        )
+    if not np.isfinite(volts).all():
+        raise UsageError("a waveform must be finite, got NaN or infinity")
+    peak_v, limit_v = float(np.abs(volts).max()), settings.vpp_open_v / 2
+    if peak_v > limit_v * (1 + 1e-9):  # the rounding of a level plan is no clipping
+        raise UsageError(
+            f"the waveform would be clipped: its peak is {peak_v:.6g} V, "
+            f"the limit vpp/2 is {limit_v:.6g} V",
+            todo="raise vpp_open_v or scale the waveform down",
+        )
+
+
+def _coded(volts: NDArray[np.float64], full_scale_v: float) -> tuple[NDArray[np.int16], float]:
+    """Round volts to codes, and return the codes and the rms of the rounding in volts."""
+    exact = volts * (FULL_SCALE_CODE / full_scale_v)
+    rounded = np.rint(exact)
+    exact -= rounded
+    rms_codes = math.sqrt(float(np.dot(exact, exact)) / exact.size)
+    return rounded.astype("<i2"), rms_codes * full_scale_v / FULL_SCALE_CODE
+
+
+def _check_same(wanted: SourceSettings, actual: SourceSettings, address: str) -> None:
+    floors = {"offset_open_v": 1e-4 * wanted.vpp_open_v}
+    for name in ("load_ohm", "rate_hz", "vpp_open_v", "offset_open_v", "cycles"):
+        want, got = getattr(wanted, name), getattr(actual, name)
+        if not is_close(got, want, within=1e-4, floor=floors.get(name, 0.0)):
+            raise InstrumentError(
+                f"{name} was set to {want:g}, but reads back {got:g} later",
+                where=address,
+                todo="look for settings in conflict, and for a hand at the front panel",
+            )
+    if actual.filter != wanted.filter:
+        raise InstrumentError(
+            f"filter was set to {wanted.filter}, but reads back {actual.filter} later",
+            where=address,
+        )

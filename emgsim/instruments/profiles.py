@@ -1,0 +1,105 @@
+"""Describes devices: what a profile file in ``rigs/devices`` says about an amplifier."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from emgsim.errors import InputError
+from emgsim.instruments.frames import FrameFormat
+
+
+class DeviceProfile(BaseModel):
+    """Says what a device is: its range, band, noise and the frames that it sends."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["emgsim.device/1"] = Field(alias="schema")
+    maker: str = Field(min_length=1)
+    model: str = Field(min_length=1)
+    group: str = ""  # kind of device, for lists and reports
+    rate_hz: float = Field(gt=0)  # nominal sampling rate
+    band_hz: tuple[float, float]  # -3 dB corners, low and high
+    highpass_order: int = Field(ge=0)  # Butterworth; 0: coupled down to DC
+    lowpass_order: int = Field(ge=0)  # Butterworth; 0: none
+    range_uv: float = Field(gt=0)  # full scale is +- this
+    scale_uv_per_count: float = Field(gt=0)  # size of one code at the electrode
+    noise_uv_rms: float = Field(ge=0)  # input-referred, in the band
+    no_damage_v: float = Field(gt=0)  # largest input that does no harm
+    baud: int = Field(default=115200, gt=0)  # USB serial ports ignore it
+    frame: FrameFormat
+
+    @model_validator(mode="after")
+    def _band_rises(self) -> Self:
+        low_hz, high_hz = self.band_hz
+        if not 0 <= low_hz < high_hz <= self.rate_hz / 2:
+            raise ValueError(
+                f"band_hz must rise within 0..rate_hz/2 = {self.rate_hz / 2:g} Hz, "
+                f"got [{low_hz:g}, {high_hz:g}]"
+            )
+        return self
+
+
+def load_profile(name: str | Path) -> DeviceProfile:
+    """Load a device profile by its name, or from a TOML file.
+
+    Parameters
+    ----------
+    name
+        ``na1`` for ``rigs/devices/na1.toml`` of the working directory or of the package, or the
+        path of a file that ends in ``.toml``.
+
+    Raises
+    ------
+    InputError
+        When there is no such profile, with the nearest name; or with all its mistakes at once.
+    """
+    path = Path(name) if str(name).endswith(".toml") else _found(str(name))
+    try:
+        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return DeviceProfile.model_validate(content)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"a device profile cannot be read: {error}", where=str(path)) from error
+    except ValidationError as error:
+        raise InputError(
+            "a device profile is invalid: " + "; ".join(_told(error)), where=str(path)
+        ) from error
+
+
+def profile_names() -> tuple[str, ...]:
+    """List the names of all profiles that can be loaded."""
+    files = (file for folder in _folders() for file in folder.glob("*.toml"))
+    return tuple(sorted({file.stem for file in files}))
+
+
+def _folders() -> tuple[Path, ...]:
+    package = Path(__file__).resolve().parents[1]
+    return (
+        Path("rigs/devices"),
+        package / "shipped" / "rigs" / "devices",
+        package.parent / "rigs" / "devices",  # a checkout
+    )
+
+
+def _found(name: str) -> Path:
+    for folder in _folders():
+        if (folder / f"{name}.toml").is_file():
+            return folder / f"{name}.toml"
+    known = profile_names()
+    near = difflib.get_close_matches(name, known, n=1)
+    raise InputError(
+        f"no device profile is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+        where=", ".join(str(folder) for folder in _folders()),
+        todo=f"use one of {', '.join(known) or '(none found)'}, or the path of a .toml file",
+    )
+
+
+def _told(error: ValidationError) -> list[str]:
+    return [
+        f"{'.'.join(str(part) for part in mistake['loc']) or 'profile'}: {mistake['msg']}"
+        for mistake in error.errors()
+    ]
