@@ -90,7 +90,7 @@ class Alignment:
 
     def times_s(self, n_samples: int, rate_hz: float) -> Floats:
         """Return the player's time of every sample."""
-        return self.offset_s + np.arange(n_samples) * ((1 + self.drift) / rate_hz)
+        return self.offset_s + np.arange(n_samples, dtype=np.float64) * ((1 + self.drift) / rate_hz)
 
 
 def align(

@@ -16,6 +16,7 @@ Kinds of lines, each with its data::
     score         path, rows                          one row per true unit, matched or not
     measurement   id, value, unit, low, high, note, limit, verdict
     file          name, sha256
+    safe_state    confirmed, why                      the output was switched off, and queried
     error         what, where, todo, exit_code
     run_ended     status, exit_code, ended
 """
@@ -116,6 +117,7 @@ class RunRecord:
     stages: tuple[Line, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
     errors: tuple[Line, ...] = ()
+    output_off: bool | None = None  # confirmed by a query at the end; None: never opened
 
     @property
     def verdict(self) -> str:
@@ -149,6 +151,8 @@ def fold(lines: Iterable[Line]) -> RunRecord:
             record.setdefault(table, {})[data.pop(key)] = data
         elif kind == "plan":
             record["plan"] = data["values"]
+        elif kind == "safe_state":
+            record["output_off"] = data["confirmed"]
         elif kind in ("budget", "score"):
             record.setdefault(f"{kind}s", {})[data["path"]] = data["rows"]
         elif kind == "file":

@@ -40,8 +40,9 @@ def find(kind: Kind, name: str | Path) -> Path:
     thing = kind.split("/")[-1].removesuffix("s")
     if path.suffix or path.name != str(name):
         raise InputError(f"{thing} file not found", where=str(name), todo="check the path")
+    hint = nearest(str(name), names(kind))
     raise InputError(
-        f"{thing} {str(name)!r} is neither a file nor a shipped name{nearest(str(name), names(kind))}",
+        f"{thing} {str(name)!r} is neither a file nor a shipped name{hint}",
         where=str(folder(kind)),
         todo=f"`emgsim list {kind.split('/')[-1]}` shows what is shipped",
     )

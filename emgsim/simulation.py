@@ -96,7 +96,7 @@ def effort_profile(phases: tuple[Phase, ...]) -> tuple[Floats, Floats]:
         rise = np.minimum(1.0, since_s / phase.ramp_s) if phase.ramp_s > 0 else 1.0
         effort[inside] = phase.level_mvc * rise
         begin_s += phase.duration_s
-    return times_s, effort
+    return np.asarray(times_s, dtype=np.float64), effort
 
 
 def add_train(samples_uv: Floats, rate_hz: float, start_s: float, unit: MotorUnit) -> None:
@@ -198,3 +198,32 @@ def _events(phases: tuple[Phase, ...]) -> tuple[Event, ...]:
         )
         begin_s = end_s
     return tuple(events)
+
+
+def lasting(scenario: Scenario, duration_s: float) -> Scenario:
+    """Return the scenario with its last phases cut, or its last one stretched, to a length.
+
+    Raises
+    ------
+    InputError
+        If the length is not positive, or cuts a contraction within its ramp.
+    """
+    if not duration_s > 0:
+        raise InputError(f"duration_s must be > 0, got {duration_s:g}")
+    phases: list[Phase] = []
+    left_s = duration_s
+    for index, phase in enumerate(scenario.phases):
+        is_last = index == len(scenario.phases) - 1
+        length_s = left_s if is_last else min(phase.duration_s, left_s)
+        if phase.kind == "hold" and length_s <= phase.ramp_s:
+            raise InputError(
+                f"duration_s = {duration_s:g} ends phase {index + 1} within its ramp of "
+                f"{phase.ramp_s:g} s",
+                where=f"scenario {scenario.id}",
+                todo="take a longer one",
+            )
+        phases.append(phase.model_copy(update={"duration_s": length_s}))
+        left_s -= length_s
+        if left_s <= 1e-9:
+            break
+    return scenario.model_copy(update={"phases": tuple(phases)})

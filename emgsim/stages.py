@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,22 +26,20 @@ class BandResponse:
 
     def at(self, frequencies_hz: Floats) -> NDArray[np.complex128]:
         """Return the complex gain at each frequency."""
-        s = 1j * np.asarray(frequencies_hz, dtype=np.float64)
+        s = np.asarray(1j * frequencies_hz, dtype=np.complex128)
         out = np.ones(s.shape, complex)
         if self.lowpass_order:
             out /= _butterworth_polynomial(s / self.lowpass_hz, self.lowpass_order)
         if self.highpass_order:
-            u = np.where(s == 0, 1j * 1e-30, s) / self.highpass_hz
-            out /= _butterworth_polynomial(1 / u, self.highpass_order)
+            s = np.where(s == 0, np.complex128(1e-30j), s)
+            out /= _butterworth_polynomial(self.highpass_hz / s, self.highpass_order)
         return out
 
 
 FLAT = BandResponse()
 
 
-def _butterworth_polynomial(
-    u: NDArray[np.complex128], order: int
-) -> NDArray[np.complex128]:
+def _butterworth_polynomial(u: NDArray[Any], order: int) -> NDArray[np.complex128]:
     """Return the monic Butterworth polynomial of the given order at ``u = s / corner``."""
     angles = np.pi * (2 * np.arange(1, order + 1) + order - 1) / (2 * order)
     out = np.ones(u.shape, complex)

@@ -52,8 +52,8 @@ def action_potential_slope_mv_mm(x_mm: Floats) -> Floats:
 class Electrode:
     """An electrode as the bench of the potential sees it: weighted points, and a straight shaft.
 
-    ``points_mm`` has shape ``(n_points, 3)``, ``weights`` ``(n_points,)`` with sum 1. The shaft, the
-    reference, runs parallel to y from ``shaft_mm`` upward for ``shaft_length_mm``; None: remote.
+    ``points_mm`` has shape ``(n_points, 3)``, ``weights`` ``(n_points,)`` with sum 1. The shaft,
+    the reference, runs parallel to y from ``shaft_mm`` upward for ``shaft_length_mm``; None: remote.
     """
 
     points_mm: Floats
@@ -178,13 +178,13 @@ def fibre_potentials_uv(
     longest_mm = float(max(half_lengths_mm[0].max(), half_lengths_mm[1].max()))
     n_path = int(np.ceil(longest_mm / step_mm)) + 1
     n_ap = int(np.ceil(ACTION_POTENTIAL_MM / step_mm))
-    run_mm = np.arange(n_path) * step_mm
+    run_mm = np.arange(n_path, dtype=np.float64) * step_mm
     x, y, z0 = x_mm[:, None], y_mm[:, None], end_plate_mm[:, None]
     path = np.zeros((x_mm.size, n_path))
     for sign, half_mm in ((1.0, half_lengths_mm[0]), (-1.0, half_lengths_mm[1])):
         slope = sensitivity_slope(electrode, x, y, z0 + sign * run_mm, medium.anisotropy)
         path += sign * slope * _share_inside(run_mm, half_mm[:, None], step_mm)
-    front = action_potential_slope_mv_mm(np.arange(n_ap) * step_mm) * step_mm
+    front = action_potential_slope_mv_mm(np.arange(n_ap, dtype=np.float64) * step_mm) * step_mm
     n = fft.next_fast_len(n_path + n_ap, real=True)
     wave = fft.irfft(fft.rfft(path, n, axis=1) * fft.rfft(front, n), n, axis=1)
     radius_mm = diameter_um / 2000.0

@@ -14,6 +14,7 @@ For ``H(s) = d + sum r_i / (s - p_i)`` and an input held at ``u_k`` from ``k T``
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +46,10 @@ class Network:
         return np.asarray(self.gain * top / bottom, dtype=np.complex128)
 
 
-def butterworth(order: int, corner_hz: float, kind: str) -> Network:
-    """Return a Butterworth network, ``kind`` being ``"lowpass"`` or ``"highpass"``."""
+def butterworth(
+    order: int, corner_hz: float, kind: Literal["lowpass", "highpass"]
+) -> Network:
+    """Return a Butterworth network."""
     z, p, k = signal.butter(order, 2 * np.pi * corner_hz, btype=kind, analog=True, output="zpk")
     return Network(tuple(z), tuple(p), float(k))
 

@@ -12,7 +12,7 @@ Not modelled: mains, the 1/f part of the noise, the box-car of the scope's high-
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator as Process
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -172,7 +172,7 @@ class Scope:
         """Return the instants after the trigger at which it samples, up to ``end_s``."""
         rate_hz = self.rate_hz * (1 + self._physics.clock_ppm * 1e-6)
         last = min(self.n_points, max(self._next, int(np.ceil(end_s * rate_hz - phase))))
-        times_s = (np.arange(self._next, last) + phase) / rate_hz
+        times_s = (np.arange(self._next, last, dtype=np.float64) + phase) / rate_hz
         return times_s[times_s < end_s]
 
     def _put(self, volts: dict[int, Floats], rng: np.random.Generator) -> None:
@@ -265,7 +265,7 @@ class World:
         """
         return np.arange(n_samples) / self._true_rate_hz - self._start_s
 
-    def _run(self) -> Iterator[Any]:
+    def _run(self) -> Process[simpy.Event, Any, None]:
         while True:
             yield self._clock.timeout(1)
             if self.generator.is_waiting:
@@ -353,8 +353,8 @@ class World:
     def _convert(self, volts: Floats) -> NDArray[np.int32]:
         a = self.physics.amplifier
         half = 2 ** (a.adc_bits - 1)
-        codes = np.rint(self._clip(volts) / (a.range_uv * 1e-6) * half)
-        return np.clip(codes, -half, half - 1).astype(np.int32)[:, None]
+        codes = np.clip(np.rint(volts / (a.range_uv * 1e-6) * half), -half, half - 1)
+        return np.asarray(codes[:, None], dtype=np.int32)
 
     def _end_burst(self, end_s: float) -> None:
         g = self.generator

@@ -1,0 +1,117 @@
+"""Playing a program through a station and catching what both paths saw of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgsim.bench.levels import LevelPlan, plan_levels
+from emgsim.bench.program import Program
+from emgsim.bench.station import Station
+from emgsim.instruments.base import (
+    CaptureSettings,
+    ChannelSetup,
+    DeviceBlock,
+    SourceSettings,
+    UploadReceipt,
+)
+
+Floats = NDArray[np.float64]
+
+SCOPE_HEADROOM = 1.25
+MONITOR_HEADROOM = 1.5  # the monitor output carries the device's gain error and its noise too
+TAIL_S = 0.15  # read past the end of the playback
+LEAD_BOUND_S = 0.5  # what a serial link can hold before the trigger is acknowledged
+READ_S = 1.0  # samples asked of the device at a time
+DEVICE_TIMEOUT_S = 20.0
+
+
+@dataclass
+class Catch:
+    """Everything captured so far; what has arrived stays, even when a link breaks."""
+
+    device_blocks: list[DeviceBlock] = field(default_factory=list)
+    source_v: Floats | None = None
+    monitor_v: Floats | None = None
+    scope: CaptureSettings | None = None
+
+    def device_counts(self) -> Floats:
+        """Return the device's codes, shape ``(n, n_channels)``, NaN where frames were lost."""
+        if not self.device_blocks:
+            return np.zeros((0, 1))
+        counts = np.concatenate([block.counts for block in self.device_blocks]).astype(np.float64)
+        first = self.device_blocks[0].first_sample
+        for start, n in self.gaps():
+            counts[start - first : start - first + n] = np.nan
+        return counts
+
+    def gaps(self) -> list[tuple[int, int]]:
+        """Return the runs of lost samples as (first sample, number)."""
+        return [gap for block in self.device_blocks for gap in block.gaps]
+
+
+def load_program(station: Station, program: Program) -> tuple[LevelPlan, UploadReceipt]:
+    """Plan the levels and bring the program into the generator, its output staying off."""
+    rig = station.rig
+    plan, volts = plan_levels(
+        program, rig, station.source_caps, station.profile.band_hz[1], station.source_caps.code_bits
+    )
+    settings = SourceSettings(
+        rate_hz=plan.source_rate_hz,
+        vpp_open_v=plan.vpp_open_v,
+        cycles=1,
+        filter=rig.source.filter,
+    )
+    _, receipt = station.source.load(volts, settings)
+    return plan, receipt
+
+
+def play(
+    station: Station, plan: LevelPlan, catch: Catch, progress: Callable[[float], None]
+) -> None:
+    """Play the loaded program once, and put what is captured into ``catch`` as it comes.
+
+    The device streams before the trigger, so nothing is missed; how long before does not matter,
+    as the markers tell where the program begins.
+    """
+    rig, device = station.rig, station.device
+    source_v = plan.vpp_open_v * plan.load_factor
+    monitor_v = 2e-6 * plan.peak_at_device_uv * rig.device.monitor_gain
+    catch.scope = station.capture.configure(
+        {
+            rig.capture.source_channel: ChannelSetup(SCOPE_HEADROOM * source_v),
+            rig.capture.monitor_channel: ChannelSetup(MONITOR_HEADROOM * monitor_v),
+        },
+        plan.duration_s,
+    )
+    station.source.energise()
+    station.capture.arm()
+    device.start()
+    station.source.trigger()
+    _read_device(station, plan, catch, progress)
+    station.capture.wait(DEVICE_TIMEOUT_S)
+    station.source.safe()
+    device.stop()
+    catch.source_v = station.capture.read(rig.capture.source_channel)
+    catch.monitor_v = station.capture.read(rig.capture.monitor_channel)
+
+
+def _read_device(
+    station: Station, plan: LevelPlan, catch: Catch, progress: Callable[[float], None]
+) -> None:
+    # The samples before the trigger are not known in number: read until the program, begun at
+    # the latest when the trigger was acknowledged, is certainly over.
+    device = station.device
+    wanted = round((plan.duration_s + LEAD_BOUND_S + TAIL_S) * device.rate_hz)
+    step = round(READ_S * device.rate_hz)
+    read = 0
+    while read < wanted:
+        block = device.read_block(min(step, wanted - read), DEVICE_TIMEOUT_S)
+        catch.device_blocks.append(block)
+        read += block.counts.shape[0]
+        progress(read / wanted)
+
+

@@ -1,0 +1,90 @@
+"""The virtual rig's own process: started for one run, and ended with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from emgsim.bench.rig import Rig
+from emgsim.errors import LinkError
+
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 5.0
+
+
+class ServedRig:
+    """Runs ``python -m emgsim.virtual`` while the context lasts; ``addresses`` is keyed by role.
+
+    The server ends when its standard input does, so it cannot outlive this process.
+    """
+
+    def __init__(self, rig: Rig, seed: int) -> None:
+        self.addresses: dict[str, str] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix="emgsim-rig-")
+        path = Path(self._folder.name) / "rig.json"
+        path.write_text(json.dumps(rig.resolved()), encoding="utf-8")
+        self._process = subprocess.Popen(  # noqa: S603 - our own package, no shell
+            [sys.executable, "-m", "emgsim.virtual", str(path), "--seed", str(seed)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server."""
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        try:
+            self.addresses = json.loads(self._first_line())
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the server and wait for it; one that does not end by itself is killed."""
+        process = self._process
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self._folder.cleanup()
+
+    def _first_line(self) -> str:
+        pipe = self._process.stdout
+        if pipe is None:
+            raise LinkError("the virtual rig has no output")
+        line = b""
+        while not line.endswith(b"\n"):
+            ready, _, _ = select.select([pipe], [], [], START_TIMEOUT_S)
+            chunk = os.read(pipe.fileno(), 4096) if ready else b""
+            if not chunk:
+                raise LinkError(
+                    "the virtual rig did not start"
+                    if ready
+                    else f"the virtual rig gave no address within {START_TIMEOUT_S:g} s",
+                    where="python -m emgsim.virtual",
+                    todo="see its message above",
+                )
+            line += chunk
+        return line.decode()

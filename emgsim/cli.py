@@ -1,0 +1,331 @@
+"""The command line: results on standard output, progress and errors on standard error.
+
+Heavy modules are imported inside the commands that need them, so that ``--help`` stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from emgsim.errors import EmgsimError, InputError, UsageError
+
+app = App(
+    name="emgsim",
+    help="Hardware-in-the-loop simulator and test bench for electromyography (EMG).",
+    help_on_error=False,
+    version_flags=["--version"],
+)
+rig_app = App(name="rig", help="Look at rigs and serve virtual ones.")
+app.command(rig_app)
+
+Overrides = Annotated[
+    tuple[str, ...],
+    Parameter(name="--set", help="key.path=value in place of the file's; may be given often"),
+]
+DEBUG = "--debug"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    0 pass; 1 a limit failed; 2 wrong use; 3 an input is invalid; 4 instrument or link;
+    5 inconclusive or stopped for safety; 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = DEBUG in words
+    words = [word for word in words if word != DEBUG]
+    try:
+        result = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        return _fail(UsageError(str(error), todo="see `emgsim --help`"), debug)
+    except EmgsimError as error:
+        return _fail(error, debug)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        what = f"internal error: {type(error).__name__}: {error}"
+        return _fail(EmgsimError(what, todo=f"repeat with {DEBUG} and report it"), debug)
+    return result if isinstance(result, int) else 0
+
+
+def console() -> None:
+    """Entry point of the ``emgsim`` command."""
+    sys.exit(main())
+
+
+def _fail(error: EmgsimError, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    else:
+        notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", []))
+        print(f"error: {error}{notes}", file=sys.stderr)
+    return error.exit_code
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _split(overrides: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Return the overrides of the scenario and those of the rig (which begin with ``rig.``)."""
+    rig = [o.removeprefix("rig.") for o in overrides if o.startswith("rig.")]
+    return [o for o in overrides if not o.startswith("rig.")], rig
+
+
+@app.command
+def run(
+    scenario: str,
+    *,
+    rig: str = "virtual",
+    seed: int | None = None,
+    out: Path = Path("reports/runs"),
+    set_: Overrides = (),
+) -> int:
+    """Run a scenario on a rig: simulate, play, capture, align, analyse, compare, judge, report.
+
+    Parameters
+    ----------
+    scenario
+        Shipped name or path of a scenario file.
+    rig
+        Shipped name or path of a rig file.
+    seed
+        Takes the place of the scenario's seed.
+    out
+        Folder in which the run's folder is made.
+    set_
+        key.path=value of the scenario; begin with rig. for a value of the rig.
+    """
+    from emgsim.bench.rig import load_rig
+    from emgsim.report.table import measurement_table
+    from emgsim.running import run as run_scenario
+    from emgsim.scenario import load_scenario
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a way out that closes things
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    of_scenario, of_rig = _split(set_)
+    folder, record = run_scenario(
+        load_scenario(scenario, overrides=of_scenario),
+        load_rig(rig, overrides=of_rig),
+        out=out,
+        seed=seed,
+        progress=_say,
+    )
+    print(measurement_table(record))
+    print(f"report: {folder / 'report.html'}")
+    return record.exit_code or 0
+
+
+@app.command
+def simulate(
+    scenario: str,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    seed: int | None = None,
+    duration_s: float | None = None,
+    rate_hz: float | None = None,
+    set_: Overrides = (),
+) -> int:
+    """Simulate a scenario into an .npz file, with its truth.
+
+    Parameters
+    ----------
+    scenario
+        Shipped name or path of a scenario file.
+    output
+        File to write, ending in .npz.
+    seed
+        Takes the place of the scenario's seed.
+    duration_s
+        Length of the last phase is changed so that the recording is this long.
+    rate_hz
+        Takes the place of the scenario's sampling rate.
+    set_
+        key.path=value of the scenario.
+    """
+    from emgsim.files.npz import write_npz
+    from emgsim.scenario import load_scenario
+    from emgsim.simulation import lasting
+    from emgsim.simulation import simulate as simulate_scenario
+
+    if output.suffix != ".npz":
+        raise UsageError(f"-o must end in .npz, got {output.name!r}")
+    overrides = [*set_, *([f"acquisition.rate_hz={rate_hz}"] if rate_hz is not None else [])]
+    loaded = load_scenario(scenario, overrides=overrides)
+    if duration_s is not None:
+        loaded = lasting(loaded, duration_s)
+    recording, truth = simulate_scenario(loaded, seed=seed)
+    write_npz(output, recording, truth)
+    n = sum(unit.discharge_times_s.size for unit in truth.units)
+    print(
+        f"{output}: {recording.duration_s:g} s at {recording.rate_hz:g} Hz, "
+        f"{len(truth.units)} motor units, {n} discharges"
+    )
+    return 0
+
+
+@app.command
+def analyse(
+    recording: Path,
+    *,
+    plan: Path | None = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+) -> int:
+    """Analyse a recording; print the findings, or write them to a file.
+
+    Parameters
+    ----------
+    recording
+        An .npz file with samples_uv and rate_hz.
+    plan
+        TOML file with an analysis plan; chosen by the recording when it is not given.
+    output
+        File for the findings, ending in .json.
+    """
+    from emgsim.analysis.core import analyse as analyse_recording
+    from emgsim.analysis.plan import NeedlePlan
+    from emgsim.configuration import read_table, validated
+    from emgsim.files.findings import findings_table, write_findings
+    from emgsim.files.npz import read_npz
+
+    samples, _ = read_npz(recording)
+    chosen = validated(NeedlePlan, read_table(plan), str(plan)) if plan else None
+    findings = analyse_recording(samples, chosen)
+    _say(f"plan: {findings.plan}")
+    if output is None:
+        print(json.dumps(findings_table(findings)))
+        return 0
+    write_findings(output, findings)
+    n = sum(unit.discharge_times_s.size for unit in findings.units)
+    print(f"{output}: {len(findings.units)} motor units, {n} discharges")
+    return 0
+
+
+@app.command
+def compare(findings: Path, recording: Path) -> int:
+    """Compare findings with the truth that a recording carries.
+
+    Parameters
+    ----------
+    findings
+        findings.json of any analysis.
+    recording
+        The .npz file that was analysed; it must hold its truth.
+    """
+    from emgsim.files.findings import read_findings
+    from emgsim.files.npz import read_npz
+    from emgsim.scoring import compare as compare_findings
+
+    samples, truth = read_npz(recording)
+    if truth is None:
+        raise InputError(
+            "the recording carries no truth to compare with",
+            where=str(recording),
+            todo="use a recording made by `emgsim simulate`",
+        )
+    print(compare_findings(read_findings(findings), truth, recording=samples))
+    return 0
+
+
+@app.command(name="list")
+def list_(kind: Literal["scenarios", "rigs", "devices", "drivers", "muscles"] = "scenarios") -> int:
+    """List what is shipped.
+
+    Parameters
+    ----------
+    kind
+        scenarios, rigs, devices, drivers or muscles.
+    """
+    from emgsim import shipped
+
+    if kind == "drivers":
+        from emgsim.instruments.drivers import driver_names
+
+        for role in ("source", "capture", "device"):
+            for name in driver_names(role):
+                print(f"{name:<28} {role}")
+    elif kind == "muscles":
+        from emgsim.scenario import muscle_catalogue
+
+        print("\n".join(sorted(muscle_catalogue())))
+    else:
+        folder: shipped.Kind = "rigs/devices" if kind == "devices" else kind
+        for name in shipped.names(folder):
+            print(f"{name:<28} {_title(shipped.find(folder, name))}")
+    return 0
+
+
+def _title(path: Path) -> str:
+    from emgsim.configuration import read_table
+
+    table = read_table(path)
+    return str(table.get("title") or table.get("group") or "")
+
+
+@rig_app.command(name="list")
+def rig_list() -> int:
+    """List the shipped rigs."""
+    return list_("rigs")
+
+
+@rig_app.command(name="check")
+def rig_check(rig: str = "virtual", *, set_: Overrides = ()) -> int:
+    """Open a rig and show who answers; nothing is driven.
+
+    Parameters
+    ----------
+    rig
+        Shipped name or path of a rig file.
+    set_
+        key.path=value of the rig.
+    """
+    from emgsim.bench.rig import load_rig
+    from emgsim.bench.station import open_station
+
+    with open_station(load_rig(rig, overrides=set_), seed=0) as station:
+        for role, identity in station.identities.items():
+            print(f"{role:<8} {identity}")
+        caps = station.source_caps
+        print(f"{'':<8} source memory {caps.max_points} points, {caps.max_vpp_open_v:g} Vpp")
+    print("all answer; the output is off")
+    return 0
+
+
+@rig_app.command(name="serve")
+def rig_serve(rig: str = "virtual", *, seed: int = 0, set_: Overrides = ()) -> int:
+    """Serve a virtual rig for other people's software until SIGINT or SIGTERM.
+
+    Prints one VISA address or serial device per line: source, capture, device.
+
+    Parameters
+    ----------
+    rig
+        Shipped name or path of a virtual rig file.
+    seed
+        Seed of the noise and of the converters' phases.
+    set_
+        key.path=value of the rig.
+    """
+    from emgsim.bench.rig import load_rig
+    from emgsim.bench.served import ServedRig
+
+    loaded = load_rig(rig, overrides=set_)
+    if loaded.kind != "virtual":
+        raise UsageError(f"only virtual rigs can be served, {loaded.id} is {loaded.kind!r}")
+    ends = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    with ServedRig(loaded, seed) as served:
+        for role in ("source", "capture", "device"):
+            print(served.addresses[role], flush=True)
+        signal.sigwait(ends)
+    return 0
