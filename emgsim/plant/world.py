@@ -310,7 +310,7 @@ class World:
         ) / self._true_rate_hz
         end_s = (self._block + 1) * self.block_samples / self._true_rate_hz
         scope_s = np.zeros(0)
-        if self.scope.state == "armed" and self.generator.is_playing:
+        if self.scope.state == "armed" and self.generator.is_playing and self._block == 0:
             self.scope.state = "running"
         if self.scope.state == "running":
             scope_s = self._start_s + self.scope._times_s(self._scope_phase, end_s - self._start_s)
