@@ -139,8 +139,11 @@ class RunRecord:
 def fold(lines: Iterable[Line]) -> RunRecord:
     """Fold a journal's lines into the record; a journal without an end is an aborted run."""
     record: Line = {"status": "aborted"}
-    keyed = {"identity": ("identities", "role"), "capture": ("captures", "path"),
-             "alignment": ("alignments", "path"), "findings": ("findings", "path")}
+    keyed = {
+        "identity": ("identities", "role"),
+        "capture": ("captures", "path"),
+        "findings": ("findings", "path"),
+    }
     for line in lines:
         data = {key: value for key, value in line.items() if key != "kind"}
         kind = line["kind"]
@@ -151,6 +154,8 @@ def fold(lines: Iterable[Line]) -> RunRecord:
             record.setdefault(table, {})[data.pop(key)] = data
         elif kind == "plan":
             record["plan"] = data["values"]
+        elif kind == "alignment":
+            record.setdefault("alignments", {})[data["path"]] = data["values"]
         elif kind == "safe_state":
             record["output_off"] = data["confirmed"]
         elif kind in ("budget", "score"):

@@ -1,0 +1,146 @@
+"""A run as one self-contained page: it asks for nothing outside and computes no measurement."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from emgsim.record import Line, RunRecord
+from emgsim.report.material import Material, gather, paths
+from emgsim.report.notation import (
+    interval_text,
+    limit_text,
+    number,
+    quantity,
+    share,
+    unit_text,
+    value_text,
+    verdict_text,
+)
+from emgsim.report.pictures import (
+    alignment_picture,
+    budget_picture,
+    muaps_picture,
+    raster_picture,
+    waveforms_picture,
+)
+from emgsim.report.table import ordered, verdict_line
+from emgsim.report.waveforms import viewer_json
+
+ROOM = Path(__file__).parent
+PAGE = "report.html"
+TEMPLATE = "page.html.jinja"
+BADGES = {
+    "pass": ("good", "✔"), "conditional_pass": ("fair", "✔"), "conditional_fail": ("poor", "✘"),
+    "fail": ("bad", "✘"), "inconclusive": ("poor", "?"), "aborted": ("bad", "■"),
+}  # fmt: skip
+
+
+def write_page(folder: Path, record: RunRecord) -> Path:
+    """Write ``report.html`` into a run's folder.
+
+    Parameters
+    ----------
+    folder
+        The run's folder. What is missing in it is named on the page.
+    record
+        The run.
+
+    Returns
+    -------
+    Path
+        The page: one file, at most 3 MB, whose bytes depend on the record and the files alone.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(ROOM), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {
+        "number": number, "unit": unit_text, "verdict": verdict_text, "value": value_text,
+        "interval": interval_text, "quantity": quantity, "as_json": _readable,
+        "limit": limit_text, "share": share,
+    }  # fmt: skip
+    material = gather(folder, record)
+    text = environment.get_template(TEMPLATE).render(
+        record=record,
+        **_head(record),
+        **_scores(record),
+        **_chain(record),
+        **_pictures(material),
+        material=material,
+        **_script(material),
+    )
+    page = folder / PAGE
+    page.write_text(text, encoding="utf-8")
+    return page
+
+
+def _head(record: RunRecord) -> dict[str, Any]:
+    mood, mark = BADGES.get(record.verdict, ("none", "–"))
+    measured = ordered(record.measurements)
+    return {
+        "title": record.scenario.get("title") or record.scenario.get("id") or "unknown scenario",
+        "rig": record.rig.get("title") or record.rig.get("name") or record.rig.get("id") or "–",
+        "badge": {"mood": mood, "mark": mark, "text": record.verdict.replace("_", " ")},
+        "moods": {verdict: mood for verdict, (mood, _) in BADGES.items()},
+        "verdict_line": verdict_line(record),
+        "judged": [m for m in measured if m.verdict != "not_judged"],
+        "reported": [m for m in measured if m.verdict == "not_judged"],
+    }
+
+
+def _scores(record: RunRecord) -> dict[str, Any]:
+    """Return the score rows of detectable or found units, the largest unit first, and the rest."""
+    rows = [
+        {"path": path, **row} for path in paths(record) for row in record.scores.get(path, [])
+    ]
+    shown = [row for row in rows if row.get("detectable") or row.get("found_id") is not None]
+    shown.sort(key=lambda row: (-float(row.get("amplitude_uv") or 0), str(row.get("truth_id"))))
+    units = {row.get("truth_id") for row in rows} - {row.get("truth_id") for row in shown}
+    return {"score_rows": shown, "n_units_not_shown": len(units)}
+
+
+def _chain(record: RunRecord) -> dict[str, Any]:
+    alignments = {path: line.get("values", line) for path, line in record.alignments.items()}
+    windows = {
+        path: rows
+        for path, values in alignments.items()
+        if (rows := [w for w in values.get("windows", []) if None not in w])
+    }
+    names = {name: None for values in alignments.values() for name in values}
+    names.pop("windows", None)
+    return {
+        "budgets": {path: (rows, budget_picture(rows)) for path, rows in record.budgets.items()},
+        "alignments": alignments,
+        "alignment_names": list(names),
+        "alignment": alignment_picture(windows) if windows else None,
+    }
+
+
+def _pictures(material: Material) -> dict[str, Any]:
+    """Return the pictures that the run's files allow."""
+    has_units = bool(material.units) and material.truth is not None and bool(material.findings)
+    heard = next((p for p in ("device", "loopback", "truth") if p in material.findings), None)
+    return {
+        "waveforms": waveforms_picture(material) if material.recordings else None,
+        "muaps": muaps_picture(material) if has_units else None,
+        "raster": raster_picture(material, heard) if has_units and heard else None,
+        "raster_path": heard,
+    }
+
+
+def _script(material: Material) -> dict[str, str]:
+    """Return the viewer, its data, and the digest by which the page allows this script only."""
+    script = (ROOM / "viewer.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return {"script": script, "script_digest": digest, "waves": viewer_json(material)}
+
+
+def _readable(table: Line | Iterable[object]) -> str:
+    return json.dumps(table, indent=1, sort_keys=True, default=str, ensure_ascii=False)
