@@ -110,7 +110,8 @@ def align(
     waveform
         What the recorder should have seen, on the player's clock.
     markers
-        Start time on the player's clock and shape ``(n_marker,)`` at ``rate_hz`` of each marker.
+        Start time on the player's clock and shape ``(n_marker,)`` at ``rate_hz`` of the opening
+        and of the closing marker. They must be unlike, or one is taken for the other.
 
     Raises
     ------

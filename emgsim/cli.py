@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, validators
 
 from emgsim.errors import EmgsimError, InputError, UsageError
 
@@ -20,6 +23,7 @@ app = App(
     name="emgsim",
     help="Hardware-in-the-loop simulator and test bench for electromyography (EMG).",
     help_on_error=False,
+    suppress_keyboard_interrupt=False,
     version_flags=["--version"],
 )
 rig_app = App(name="rig", help="Look at rigs and serve virtual ones.")
@@ -27,8 +31,11 @@ app.command(rig_app)
 
 Overrides = Annotated[
     tuple[str, ...],
-    Parameter(name="--set", help="key.path=value in place of the file's; may be given often"),
+    Parameter(
+        name="--set", negative=(), help="key.path=value in place of the file's; may be given often"
+    ),
 ]
+Seed = Annotated[int, Parameter(validator=validators.Number(gte=0))]
 DEBUG = "--debug"
 
 
@@ -76,6 +83,16 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"cannot write the file: {error.strerror}", where=str(path), todo="name another place"
+        ) from error
+
+
 def _split(overrides: tuple[str, ...]) -> tuple[list[str], list[str]]:
     """Return the overrides of the scenario and those of the rig (which begin with ``rig.``)."""
     rig = [o.removeprefix("rig.") for o in overrides if o.startswith("rig.")]
@@ -87,7 +104,7 @@ def run(
     scenario: str,
     *,
     rig: str = "virtual",
-    seed: int | None = None,
+    seed: Seed | None = None,
     out: Path = Path("reports/runs"),
     set_: Overrides = (),
 ) -> int:
@@ -131,7 +148,7 @@ def simulate(
     scenario: str,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
-    seed: int | None = None,
+    seed: Seed | None = None,
     duration_s: float | None = None,
     rate_hz: float | None = None,
     set_: Overrides = (),
@@ -165,7 +182,8 @@ def simulate(
     if duration_s is not None:
         loaded = lasting(loaded, duration_s)
     recording, truth = simulate_scenario(loaded, seed=seed)
-    write_npz(output, recording, truth)
+    with _writing(output):
+        write_npz(output, recording, truth)
     n = sum(unit.discharge_times_s.size for unit in truth.units)
     print(
         f"{output}: {recording.duration_s:g} s at {recording.rate_hz:g} Hz, "
@@ -198,6 +216,8 @@ def analyse(
     from emgsim.files.findings import findings_table, write_findings
     from emgsim.files.npz import read_npz
 
+    if output is not None and output.suffix != ".json":
+        raise UsageError(f"-o must end in .json, got {output.name!r}")
     samples, _ = read_npz(recording)
     chosen = validated(NeedlePlan, read_table(plan), str(plan)) if plan else None
     findings = analyse_recording(samples, chosen)
@@ -205,7 +225,8 @@ def analyse(
     if output is None:
         print(json.dumps(findings_table(findings)))
         return 0
-    write_findings(output, findings)
+    with _writing(output):
+        write_findings(output, findings)
     n = sum(unit.discharge_times_s.size for unit in findings.units)
     print(f"{output}: {len(findings.units)} motor units, {n} discharges")
     return 0
@@ -302,7 +323,7 @@ def rig_check(rig: str = "virtual", *, set_: Overrides = ()) -> int:
 
 
 @rig_app.command(name="serve")
-def rig_serve(rig: str = "virtual", *, seed: int = 0, set_: Overrides = ()) -> int:
+def rig_serve(rig: str = "virtual", *, seed: Seed = 0, set_: Overrides = ()) -> int:
     """Serve a virtual rig for other people's software until SIGINT or SIGTERM.
 
     Prints one VISA address or serial device per line: source, capture, device.
@@ -322,10 +343,12 @@ def rig_serve(rig: str = "virtual", *, seed: int = 0, set_: Overrides = ()) -> i
     loaded = load_rig(rig, overrides=set_)
     if loaded.kind != "virtual":
         raise UsageError(f"only virtual rigs can be served, {loaded.id} is {loaded.kind!r}")
-    ends = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    # A handler and not sigwait: threads of numpy's libraries have not blocked the signals.
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
     with ServedRig(loaded, seed) as served:
         for role in ("source", "capture", "device"):
             print(served.addresses[role], flush=True)
-        signal.sigwait(ends)
+        ended.wait()
     return 0

@@ -38,14 +38,16 @@ def read_table(path: Path) -> Table:
             where=str(path),
             todo="check the path; `emgsim list` shows what is shipped",
         ) from error
+    kind = "JSON" if path.suffix == ".json" else "TOML"
     try:
-        return dict(json.loads(text) if path.suffix == ".json" else tomllib.loads(text))
-    except ValueError as error:
+        table = json.loads(text) if kind == "JSON" else tomllib.loads(text)
+        if not isinstance(table, dict):
+            raise ValueError(f"expected a table, got a {type(table).__name__}")
+    except (ValueError, RecursionError) as error:
         raise InputError(
-            f"not valid {'JSON' if path.suffix == '.json' else 'TOML'}: {error}",
-            where=str(path),
-            todo="mend the line named",
+            f"not valid {kind}: {error}", where=str(path), todo="mend the line named"
         ) from error
+    return table
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
@@ -99,7 +101,8 @@ def validated(model: type[Model], table: Mapping[str, Any], where: str) -> Model
     try:
         return model.model_validate(table)
     except ValidationError as error:
-        mistakes = [_sentence(model, detail) for detail in error.errors()]
+        details = error.errors()
+        mistakes = [_sentence(model, d) for d in details if not _only_follows(d, details)]
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         raise InputError(
             f"{count}:\n" + "\n".join(f"  - {mistake}" for mistake in mistakes),
@@ -115,6 +118,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; there is {', '.join(names)}" if names else ""
+
+
+def _only_follows(detail: ErrorDetails, details: list[ErrorDetails]) -> bool:
+    """Tell whether a list is called too short only because an item of it has a mistake."""
+    place = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        other["loc"][: len(place)] == place and len(other["loc"]) > len(place)
+        for other in details
+    )
 
 
 def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
@@ -142,7 +154,9 @@ def _fields(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str
             if field is not None:
                 following += _models_in(field.annotation)
         here = following or here
-    return sorted({name for candidate in here for name in candidate.model_fields})
+    return sorted(
+        {field.alias or name for model_ in here for name, field in model_.model_fields.items()}
+    )
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

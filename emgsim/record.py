@@ -59,11 +59,7 @@ class Journal:
 
     def measurement(self, measurement: Measurement) -> None:
         """Write a measurement; NaN and infinity become null, as JSON has neither."""
-        data = {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in asdict(measurement).items()
-        }
-        self.append("measurement", **data)
+        self.append("measurement", **_finite(asdict(measurement)))
 
     def close(self) -> None:
         """Close the file."""
@@ -79,6 +75,13 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _finite(values: Line) -> Line:
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in values.items()
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -133,6 +136,7 @@ class RunRecord:
     def to_json(self) -> str:
         """Return the record as the text of ``record.json``."""
         data = {"schema": SCHEMA, **asdict(self), "verdict": self.verdict}
+        data["measurements"] = [_finite(m) for m in data["measurements"]]
         return json.dumps(data, indent=1, sort_keys=True, allow_nan=False, default=_plain) + "\n"
 
 

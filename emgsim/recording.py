@@ -88,8 +88,11 @@ class Recording:
 
     def cut(self, start_s: float, stop_s: float) -> Recording:
         """Return the samples with ``start_s <= time < stop_s``."""
-        first = max(0, int(np.ceil((start_s - self.start_s) * self.rate_hz - 1e-9)))
-        last = min(self.n_samples, int(np.ceil((stop_s - self.start_s) * self.rate_hz - 1e-9)))
+        # A time is a sample's own within a millionth of a sample: beyond rounding, below meaning.
+        first, last = (
+            int(np.ceil(np.clip((t - self.start_s) * self.rate_hz - 1e-6, 0, self.n_samples)))
+            for t in (start_s, stop_s)
+        )
         last = max(first, last)
         gaps = []
         for gap in self.gaps:

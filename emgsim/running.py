@@ -25,7 +25,7 @@ from emgsim.bench.levels import LevelPlan
 from emgsim.bench.playing import Catch, load_program, play
 from emgsim.bench.program import Program, program_for
 from emgsim.bench.rig import Rig
-from emgsim.bench.station import Station, open_station
+from emgsim.bench.station import Station, open_station, refuse_unarmed
 from emgsim.errors import EmgsimError
 from emgsim.files.findings import write_findings
 from emgsim.files.npz import write_npz
@@ -33,8 +33,8 @@ from emgsim.record import RECORD, Journal, RunRecord, digest, fold, read_journal
 from emgsim.recording import Channel, Findings, Gap, MotorUnit, Recording, Truth
 from emgsim.scenario import Scenario
 from emgsim.scoring import Score, compare
-from emgsim.simulation import add_train, simulate
-from emgsim.stages import FLAT, BandResponse
+from emgsim.simulation import simulate
+from emgsim.stages import FLAT, BandResponse, add_train
 from emgsim.verdict import Measurement, judge
 
 Floats = NDArray[np.float64]
@@ -101,6 +101,7 @@ def run(
     EmgsimError
         What ended the run; the journal and the record keep all that came before.
     """
+    refuse_unarmed(rig)
     seed = scenario.seed if seed is None else seed
     scenario = scenario.model_copy(update={"seed": seed})
     began = datetime.now(UTC)
@@ -362,16 +363,18 @@ class _Run:
             with self._stage(f"analyse {view.name}"[:11]) as say:
                 findings = analyse(view.recording, self.scenario.analysis)
                 self._keep_findings(view.name, findings)
-                score = self._compare(view, findings, truth)
+                score = compare(
+                    findings, truth, recording=view.recording,
+                    render=lambda unit, view=view: view.render(unit, truth.muap_rate_hz),
+                )
                 scores[view.name] = score
+                self.journal.append(
+                    "score", path=view.name, rows=[unit.row() for unit in score.units])
                 say(f"{view.name}: {len(findings.units)} units found")
             self.measurements += score.measurements(view.name)
         for path in ("loopback", "device"):
             self._add(f"discharges.f1_loss.{path}", scores["truth"].f1 - scores[path].f1, "1",
                       note="F1 on the truth path minus F1 here, detectable units")
-
-    def _compare(self, view: PathView, findings: Findings, truth: Truth) -> Score:
-        raise NotImplementedError
 
     def _keep_findings(self, path: str, findings: Findings) -> None:
         name = f"findings-{path}.json"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, signal
+from scipy import fft
 
 from emgsim.errors import InputError
 from emgsim.physiology.fibres import place_unit
@@ -22,12 +22,12 @@ from emgsim.physiology.pool import (
 from emgsim.recording import Channel, Event, MotorUnit, Recording, Truth
 from emgsim.scenario import Phase, Scenario
 from emgsim.seeds import stream
+from emgsim.stages import add_train
 
 Floats = NDArray[np.float64]
 
 EFFORT_STEP_S = 1e-3
 MUAP_RATE_AT_LEAST_HZ = 40_000.0  # a fibre 50 um away rises in 0.3 ms
-PHASES_PER_SAMPLE = 16  # of the MUAP's bank; linear between them is exact to 1e-4 at 5 kHz
 QUIET_UV = 1e-3  # a MUAP's ends below it are cut off
 
 
@@ -92,46 +92,11 @@ def effort_profile(phases: tuple[Phase, ...]) -> tuple[Floats, Floats]:
     begin_s = 0.0
     for phase in phases:
         inside = (times_s >= begin_s - 1e-9) & (times_s < begin_s + phase.duration_s - 1e-9)
-        since_s = times_s[inside] - begin_s
+        since_s = np.maximum(0.0, times_s[inside] - begin_s)
         rise = np.minimum(1.0, since_s / phase.ramp_s) if phase.ramp_s > 0 else 1.0
         effort[inside] = phase.level_mvc * rise
         begin_s += phase.duration_s
     return np.asarray(times_s, dtype=np.float64), effort
-
-
-def add_train(samples_uv: Floats, rate_hz: float, start_s: float, unit: MotorUnit) -> None:
-    """Add every discharge of a unit to samples of any rate, at its exact time.
-
-    Parameters
-    ----------
-    samples_uv
-        Shape ``(n_samples,)``, added to in place.
-    rate_hz, start_s
-        Rate and time of the first sample.
-    unit
-        Its MUAP's rate must be ``rate_hz`` times a whole number.
-    """
-    bank = _bank(unit.muap_uv[:, 0], PHASES_PER_SAMPLE)
-    length = bank.size // PHASES_PER_SAMPLE - 1
-    position = (unit.discharge_times_s + unit.muap_start_s - start_s) * rate_hz
-    first = np.ceil(position).astype(np.int64)
-    fine = (first - position) * PHASES_PER_SAMPLE
-    phase = np.floor(fine).astype(np.int64)
-    share = fine - phase
-    for i, j, w in zip(first, phase, share, strict=True):
-        a, b = max(i, 0), min(i + length, samples_uv.size)
-        if b <= a:
-            continue
-        early = bank[j::PHASES_PER_SAMPLE][a - i : b - i]
-        late = bank[j + 1 :: PHASES_PER_SAMPLE][a - i : b - i]
-        samples_uv[a:b] += (1 - w) * early + w * late
-
-
-def _bank(muap_uv: Floats, phases: int) -> Floats:
-    """Return the MUAP on a grid ``phases`` times as fine, one sample of zeros behind it."""
-    padded = np.concatenate([muap_uv, np.zeros(max(16, muap_uv.size // 8))])
-    fine = signal.resample(padded, padded.size * phases)
-    return np.asarray(np.concatenate([fine[: muap_uv.size * phases], np.zeros(phases + 1)]))
 
 
 def _muap_grid(scenario: Scenario) -> MuapGrid:

@@ -7,9 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
+from scipy import fft, signal
+
+from emgsim.recording import MotorUnit
 
 Floats = NDArray[np.float64]
+
+PHASES_PER_SAMPLE = 16  # of a MUAP's bank; linear between them is exact to 1e-4 at 5 kHz
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,3 +58,38 @@ def respond(samples: Floats, rate_hz: float, response: BandResponse) -> Floats:
     n = fft.next_fast_len(samples.size, real=True)
     gain = response.at(fft.rfftfreq(n, 1 / rate_hz))
     return np.asarray(fft.irfft(fft.rfft(samples, n) * gain, n)[: samples.size])
+
+
+def add_train(samples_uv: Floats, rate_hz: float, start_s: float, unit: MotorUnit) -> None:
+    """Add every discharge of a unit to samples of any rate, at its exact time.
+
+    Parameters
+    ----------
+    samples_uv
+        Shape ``(n_samples,)``, added to in place.
+    rate_hz, start_s
+        Rate and time of the first sample.
+    unit
+        Its MUAP must be given at ``rate_hz``.
+    """
+    bank = _bank(unit.muap_uv[:, 0], PHASES_PER_SAMPLE)
+    length = bank.size // PHASES_PER_SAMPLE - 1
+    position = (unit.discharge_times_s + unit.muap_start_s - start_s) * rate_hz
+    first = np.ceil(position).astype(np.int64)
+    fine = (first - position) * PHASES_PER_SAMPLE
+    phase = np.floor(fine).astype(np.int64)
+    share = fine - phase
+    for i, j, w in zip(first, phase, share, strict=True):
+        a, b = max(i, 0), min(i + length, samples_uv.size)
+        if b <= a:
+            continue
+        early = bank[j::PHASES_PER_SAMPLE][a - i : b - i]
+        late = bank[j + 1 :: PHASES_PER_SAMPLE][a - i : b - i]
+        samples_uv[a:b] += (1 - w) * early + w * late
+
+
+def _bank(muap_uv: Floats, phases: int) -> Floats:
+    """Return the MUAP on a grid ``phases`` times as fine, one sample of zeros behind it."""
+    padded = np.concatenate([muap_uv, np.zeros(max(16, muap_uv.size // 8))])
+    fine = signal.resample(padded, padded.size * phases)
+    return np.asarray(np.concatenate([fine[: muap_uv.size * phases], np.zeros(phases + 1)]))

@@ -43,10 +43,11 @@ class GuardedSource:
             If the waveform, played with these settings, would break a limit of the rig.
         """
         self._refuse_if_latched("load a waveform")
+        self._settings = None
         self._scan(volts, settings)
         receipt = self.source.upload("emgsim", volts, settings)
         actual = self.source.configure(settings)
-        self._scan(volts, actual)
+        self._scan(volts * (actual.vpp_open_v / settings.vpp_open_v), actual)
         self._settings = actual
         return actual, receipt
 
@@ -56,6 +57,9 @@ class GuardedSource:
         if self._settings is None:
             raise SafetyError("the output may not be switched on before a waveform is loaded")
         self.source.arm()
+        if self._latched:  # somebody made it safe while the generator was being armed
+            self.source.off()
+            self._refuse_if_latched("leave the output on")
 
     def trigger(self) -> None:
         """Start the playback."""
@@ -93,8 +97,8 @@ class GuardedSource:
 
     def _scan(self, volts: Floats, settings: SourceSettings) -> None:
         limits, where = self.rig.limits, f"rig {self.rig.id}"
-        if not np.all(np.isfinite(volts)):
-            raise SafetyError("the waveform has values that are not finite", where=where)
+        if volts.size == 0 or not np.all(np.isfinite(volts)):
+            raise SafetyError("refused a waveform that is empty or not finite", where=where)
         peak_v = float(np.max(np.abs(volts))) + abs(settings.offset_open_v)
         device_mv = peak_v * self.rig.device_volts_per_open_volt * 1e3
         on_s = volts.size / settings.rate_hz * settings.cycles

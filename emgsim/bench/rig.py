@@ -16,7 +16,7 @@ VIRTUAL = "virtual:"
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Limits(_Table):
@@ -94,12 +94,16 @@ class Rig(_Table):
 
     @model_validator(mode="after")
     def _virtual_parts_belong_together(self) -> Self:
-        resources = [self.source.resource, self.capture.resource, self.device.resource]
-        served = [r for r in resources if r.startswith(VIRTUAL)]
-        if self.kind == "virtual" and (len(served) < len(resources) or self.virtual is None):
-            raise ValueError(
-                "a virtual rig needs a [virtual] table and resources that begin with 'virtual:'"
-            )
+        roles = {"source": self.source, "capture": self.capture, "device": self.device}
+        served = [r.resource for r in roles.values() if r.resource.startswith(VIRTUAL)]
+        if self.kind == "virtual" and self.virtual is None:
+            raise ValueError("kind = 'virtual' needs a [virtual] table")
+        for name, role in roles.items():
+            if self.kind == "virtual" and role.resource != VIRTUAL + name:
+                raise ValueError(
+                    f"{name}.resource of a virtual rig must be '{VIRTUAL}{name}', "
+                    f"got {role.resource!r}"
+                )
         if self.kind == "bench" and served:
             raise ValueError(f"kind = 'bench' has a virtual resource, got {served[0]!r}")
         return self

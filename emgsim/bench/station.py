@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from emgsim.bench.guarded_source import GuardedSource
-from emgsim.bench.rig import VIRTUAL, Rig
+from emgsim.bench.rig import Rig
 from emgsim.bench.served import ServedRig
 from emgsim.errors import SafetyError
 from emgsim.instruments.base import Capture, Device, Identity, SourceCaps
@@ -33,6 +33,22 @@ def device_profile(rig: Rig) -> DeviceProfile:
     return load_profile(find("rigs/devices", rig.device.profile))
 
 
+def refuse_unarmed(rig: Rig) -> None:
+    """Refuse a real rig: this version cannot arm one.
+
+    Raises
+    ------
+    SafetyError
+        If the rig is not virtual.
+    """
+    if rig.kind != "virtual":
+        raise SafetyError(
+            f"rig {rig.id} is a real one and is not armed",
+            where=f"rig {rig.id}, kind = {rig.kind!r}",
+            todo="this version drives virtual rigs only; arming real ones is not built yet",
+        )
+
+
 @contextmanager
 def open_station(rig: Rig, seed: int) -> Iterator[Station]:
     """Open a rig, and leave its output off and its ports closed on every way out.
@@ -46,17 +62,11 @@ def open_station(rig: Rig, seed: int) -> Iterator[Station]:
     LinkError, InstrumentError
         If an instrument does not answer or is not the one that the rig file names.
     """
-    if rig.kind != "virtual":
-        raise SafetyError(
-            f"rig {rig.id} is a real one and is not armed",
-            where=f"rig {rig.id}, kind = {rig.kind!r}",
-            todo="this version drives virtual rigs only; arming real ones is not built yet",
-        )
+    refuse_unarmed(rig)
     profile = device_profile(rig)
     with ExitStack() as stack:
         served = stack.enter_context(ServedRig(rig, seed))
-        address = {role: served.addresses[getattr(rig, role).resource.removeprefix(VIRTUAL)]
-                   for role in ("source", "capture", "device")}
+        address = served.addresses
         source = stack.enter_context(
             load_driver("source", rig.source.driver).open(
                 address["source"], timeout_s=rig.link_timeout_s

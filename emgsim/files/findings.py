@@ -67,7 +67,7 @@ def read_findings(path: Path) -> Findings:
         raise InputError(
             f"cannot read the findings: {error.strerror}", where=str(path), todo="check the path"
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # whatever a stranger's JSON makes of our expectations
         raise InputError(
             f"invalid findings: {error!r}",
             where=str(path),

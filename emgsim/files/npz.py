@@ -7,7 +7,6 @@ the truth. Nothing in the file can run code: pickles are refused.
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -47,11 +46,12 @@ def read_npz(path: Path) -> tuple[Recording, Truth | None]:
         If the file is missing, is no npz, or lacks ``samples_uv`` or ``rate_hz``.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # A damaged file makes zipfile, zlib and numpy's header parser raise errors of many kinds.
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+    except Exception as error:
         raise InputError(
-            f"cannot read the recording: {getattr(error, 'strerror', None) or error}",
+            f"cannot read the recording: {getattr(error, 'strerror', None) or error or 'damaged'}",
             where=str(path),
             todo="name an .npz file with samples_uv and rate_hz",
         ) from error
@@ -64,12 +64,20 @@ def read_npz(path: Path) -> tuple[Recording, Truth | None]:
         )
     try:
         return _recording(arrays), _truth(arrays)
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"invalid recording: {error}", where=str(path)) from error
+    except Exception as error:
+        raise InputError(
+            f"invalid recording: {error}",
+            where=str(path),
+            todo="an .npz recording needs samples_uv (n_samples, n_channels) and rate_hz",
+        ) from error
 
 
 def _recording(arrays: dict[str, Any]) -> Recording:
+    if np.iscomplexobj(arrays["samples_uv"]):
+        raise ValueError("samples_uv must be real, got complex numbers")
     samples = np.asarray(arrays["samples_uv"], dtype=np.float64)
+    if samples.ndim == 0:
+        raise ValueError("samples_uv: expected (n_samples, n_channels), got ()")
     samples = samples[:, None] if samples.ndim == 1 else samples
     if "channels_json" in arrays:
         rows = json.loads(str(arrays["channels_json"]))

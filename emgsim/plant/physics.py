@@ -20,7 +20,7 @@ DECLARED_BAND_HZ = 10_000.0  # in which the noise figures below are given
 class Physics(BaseModel):
     """Base of the physics models: frozen, and unknown keys are mistakes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class SourcePhysics(Physics):

@@ -52,7 +52,6 @@ class Generator:
         self.codes = np.zeros(8, np.int16)
         self.n_triggers = 0
         self.is_waiting = False  # triggered, and the world has not yet reached the next block
-        self.played_steps = 0
         self.is_playing = False
 
     @property
@@ -88,7 +87,7 @@ class Generator:
         if not self.settings.output_on:
             return np.zeros(steps.size)
         total = self.n_points * self.settings.cycles
-        inside = (steps >= 0) & (steps < total)
+        inside = (steps >= 0) & (steps < total) & self.is_playing
         codes = self.codes[np.where(inside, steps % self.n_points, 0)]
         scale = self.settings.vpp_open_v / 2 / FULL_SCALE_CODE
         return np.asarray(codes * scale + self.settings.offset_open_v, dtype=np.float64)

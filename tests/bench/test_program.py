@@ -1,0 +1,107 @@
+"""What is played: its layout, its markers, and its resampling to the generator."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.signal import correlate
+
+from emgsim.bench.program import markers, program_for, source_points
+from emgsim.recording import Channel, Recording
+
+RATE_HZ = 48_000.0
+
+
+def recording(peak_uv: float, duration_s: float = 1.0, rate_hz: float = RATE_HZ) -> Recording:
+    """Return a ramp, so that every sample is unlike the others."""
+    n = round(duration_s * rate_hz)
+    return Recording(samples_uv=np.linspace(-peak_uv / 2, peak_uv, n)[:, None], rate_hz=rate_hz,
+                     channels=(Channel(name="needle"),))
+
+
+def test_a_program_is_lead_marker_gap_recording_gap_marker_lead():
+    """0.2 + 0.25 + 0.1 s before one second of EMG, and the same behind it: 2.1 s."""
+    emg = recording(500.0)
+    program = program_for(emg)
+    assert program.rate_hz == RATE_HZ
+    assert program.recording_start_s == pytest.approx(0.55)
+    assert [start_s for start_s, _ in program.markers] == pytest.approx([0.2, 1.65])
+    assert program.duration_s == pytest.approx(2.1)
+    at = round(0.55 * RATE_HZ)
+    np.testing.assert_array_equal(program.samples_uv[at : at + 48_000], emg.samples_uv[:, 0])
+    for start_s, shape in program.markers:
+        first = round(start_s * RATE_HZ)
+        np.testing.assert_array_equal(program.samples_uv[first : first + shape.size], shape)
+    quiet = np.r_[0:9600, 21_600:26_400, 74_400:79_200, 91_200:100_800]
+    assert not program.samples_uv[quiet].any()
+
+
+@pytest.mark.parametrize(("peak_uv", "marker_uv"), [(50.0, 200.0), (500.0, 500.0)])
+def test_markers_are_as_large_as_the_recording_and_never_too_quiet(peak_uv, marker_uv):
+    """The markers use the recording's own swing, and 200 uV at least."""
+    program = program_for(recording(peak_uv))
+    for _, shape in program.markers:
+        assert np.max(np.abs(shape)) == pytest.approx(marker_uv, rel=0.01)
+        assert np.max(np.abs(shape)) <= marker_uv
+    assert program.peak_uv == pytest.approx(max(peak_uv, marker_uv), rel=0.01)
+
+
+@given(duration_s=st.floats(0.001, 0.5), rate_hz=st.sampled_from([4e3, 23_437.5, 44_100.0, 48e3]))
+def test_a_program_lasts_whole_milliseconds_within_a_sample(duration_s, rate_hz):
+    """Any generator rate in kSa/s then holds a whole number of points."""
+    emg = recording(300.0, duration_s, rate_hz)
+    program = program_for(emg)
+    ms = 1000 * program.duration_s
+    one_sample_ms = 1000 / rate_hz
+    assert 0 <= ms - np.floor(ms + 1e-9) < one_sample_ms + 1e-9
+    at = round(program.recording_start_s * rate_hz)
+    np.testing.assert_array_equal(program.samples_uv[at : at + emg.n_samples], emg.samples_uv[:, 0])
+
+
+@pytest.mark.parametrize("rate_hz", [8_000.0, 23_437.5, 48_000.0])
+def test_markers_are_unlike_each_other_and_like_themselves(rate_hz):
+    """No lag and no sign makes one marker look like the other, or like itself shifted.
+
+    Half of one is half of the other, so half the energy agrees at one lag; more never does.
+    """
+    one, other = markers(rate_hz)
+    energy = float(one @ one)
+    assert float(other @ other) == pytest.approx(energy, rel=0.01)
+    across = np.abs(correlate(one, other, method="fft")) / energy
+    assert across.max() < 0.51
+    alike = np.abs(correlate(one, one, method="fft")) / energy
+    far = np.abs(np.arange(alike.size) - (one.size - 1)) > 0.005 * rate_hz
+    assert alike[far].max() < 0.3
+    assert alike.max() == pytest.approx(1.0)
+
+
+def test_the_halves_of_a_marker_are_mirror_images():
+    """A chirp up and the same down: what a clock error does to one half the other undoes."""
+    for shape in markers(RATE_HZ):
+        np.testing.assert_allclose(shape, -shape[::-1], atol=1e-9)
+
+
+@pytest.mark.parametrize("source_rate_hz", [20_000.0, 76_000.0, 100_000.0, 250_000.0])
+@pytest.mark.parametrize("cycles", [7, 300, 4000, 6000])
+def test_a_resampled_sine_keeps_amplitude_and_phase(source_rate_hz, cycles):
+    """The spectral line is the sine's own, lifted by 1/sinc(f/rate) against the droop, to 1e-6."""
+    t = np.arange(48_000) / RATE_HZ  # one second: `cycles` is the frequency in hertz
+    points = source_points(np.sin(2 * np.pi * cycles * t + 0.7), RATE_HZ, source_rate_hz)
+    assert points.size == source_rate_hz
+    line = np.fft.rfft(points)[cycles] * 2 / points.size
+    held = line * np.sinc(cycles / source_rate_hz)
+    assert held == pytest.approx(np.exp(1j * (0.7 - np.pi / 2)), abs=1e-6)
+
+
+def test_nothing_is_left_above_nine_tenths_of_the_generators_band():
+    """Lines beyond 45 % of the rate cannot be lifted honestly, so they are left out."""
+    t = np.arange(48_000) / RATE_HZ
+    points = source_points(np.sin(2 * np.pi * 9_100 * t), RATE_HZ, 20_000.0)
+    assert np.max(np.abs(points)) < 1e-9
+    kept = source_points(np.sin(2 * np.pi * 8_900 * t), RATE_HZ, 20_000.0)
+    assert np.max(np.abs(kept)) > 1.0
+
+
+def test_a_constant_stays_a_constant():
+    """A generator's hold does not weigh direct voltage."""
+    np.testing.assert_allclose(source_points(np.full(480, 3.0), RATE_HZ, 100_000.0), 3.0)

@@ -1,0 +1,100 @@
+"""Hypothesis profiles, and a check after every test that it left nothing running or open.
+
+Profiles: ``dev`` is the default; ``HYPOTHESIS_PROFILE=ci`` draws the same examples every time.
+"""
+
+import ctypes
+import gc
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("dev", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
+
+GRACE_S = 2.0  # for what is ending by itself when its test returns
+PR_SET_CHILD_SUBREAPER = 36
+PROC = Path("/proc/self")
+LASTING = "/mpl-data/fonts/"  # matplotlib keeps each font open that it has drawn with once
+
+if sys.platform == "linux":
+    # A process whose parent died becomes our child, so that it is seen below.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _open_descriptors() -> set[str]:
+    """Return what is open: files, pipes, ptys, and sockets, listening or connected."""
+    found = set()
+    for number in os.listdir(PROC / "fd"):
+        try:
+            target = os.readlink(PROC / "fd" / number)
+        except FileNotFoundError:  # the descriptor of this very listing
+            continue
+        if LASTING not in target:
+            found.add(f"descriptor {number}: {target}")
+    return found
+
+
+def _children() -> set[str]:
+    """Return the running children, orphans of children among them; reap those that have ended."""
+    found = set()
+    for task in os.listdir(PROC / "task"):
+        try:
+            numbers = (PROC / "task" / task / "children").read_text().split()
+        except FileNotFoundError:  # a thread that has just ended
+            continue
+        found.update(_child(int(number)) for number in numbers)
+    return found - {""}
+
+
+def _child(pid: int) -> str:
+    """Name a child, or return nothing when it has ended; an ended one is no process left behind."""
+    try:
+        # The name stands in parentheses and may hold any character; the state follows it.
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    if state != "Z":
+        return f"process {pid}: {words.strip()}"
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    return ""
+
+
+def _threads() -> set[str]:
+    """Return Python's threads; those of numerical libraries start once and serve all tests."""
+    return {f"thread {thread.ident}: {thread.name}" for thread in threading.enumerate()}
+
+
+def _held() -> set[str]:
+    return _open_descriptors() | _children() | _threads()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    """Fail a test that leaves a process, a thread, a socket or another descriptor behind.
+
+    What fixtures of a wider scope hold was there before the test and is none of its business.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    before = _held()
+    yield
+    if not (left := _held() - before):
+        return
+    gc.collect()
+    ends_s = time.monotonic() + GRACE_S
+    while (left := _held() - before) and time.monotonic() < ends_s:
+        time.sleep(0.01)
+    if left:
+        pytest.fail("the test left behind:\n  " + "\n  ".join(sorted(left)), pytrace=False)

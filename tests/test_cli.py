@@ -1,0 +1,295 @@
+"""The command line's answers: exit codes, one clear error on standard error, no traceback."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import emgsim
+from emgsim.cli import main
+
+COMMANDS = ["run", "simulate", "analyse", "compare", "list", "rig list", "rig check", "rig serve"]
+ROOT = Path(emgsim.__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Give the signals back that a command takes."""
+    taken = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in taken}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def silence(tmp_path: Path) -> Path:
+    """Write a recording without truth."""
+    path = tmp_path / "silence.npz"
+    np.savez(path, samples_uv=np.zeros((100, 1)), rate_hz=48_000.0)
+    return path
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], *([*c.split(), "--help"] for c in COMMANDS)])
+def test_help_goes_to_standard_output(words, capsys):
+    """Every command explains itself with exit code 0."""
+    assert main(words) == 0
+    told = capsys.readouterr()
+    assert "Usage: emgsim" in told.out
+    assert not told.err
+
+
+def test_the_version_is_the_packages(capsys):
+    """The version comes from the installed metadata."""
+    from importlib.metadata import version
+
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == version("emgsim")
+
+
+MISUSE = [
+    ("frobnicate", 2, 'Unknown command "frobnicate"'),
+    ("rig frobnicate", 2, "frobnicate"),
+    ("run", 2, "scenario"),
+    ("run a b", 2, "b"),
+    ("run healthy_biceps --sed 1", 2, "--sed"),
+    ("run healthy_biceps --seed one", 2, '"one"'),
+    ("run nowhere.toml", 3, "scenario file not found"),
+    ("run helthy_biceps", 3, "did you mean 'healthy_biceps'?"),
+    ("run healthy_biceps --rig virtul", 3, "did you mean 'virtual'?"),
+    ("run healthy_biceps --rig no/rig.toml", 3, "rig file not found"),
+    ("run healthy_biceps --set acquisition.rate_hzz=1", 3, "did you mean 'rate_hz'?"),
+    ("run healthy_biceps --set acquisition.rate_hz=1", 3, "greater than or equal to 2000, got 1"),
+    ("run healthy_biceps --set rig.limits.max_on=1", 3, "did you mean 'max_on_s'?"),
+    ("run healthy_biceps --set nonsense", 2, "--set needs key.path=value, got 'nonsense'"),
+    ("run healthy_biceps --set id.x=1", 2, "'id' is not a table"),
+    ("simulate healthy_biceps", 2, "--output"),
+    ("simulate healthy_biceps -o {tmp}/x.wav", 2, "-o must end in .npz, got 'x.wav'"),
+    ("simulate nowhere -o {tmp}/x.npz", 3, "'nowhere' is neither a file nor a shipped name"),
+    ("simulate healthy_biceps -o {tmp}/x.npz --rate-hz 10", 3, "acquisition.rate_hz"),
+    ("simulate healthy_biceps -o {tmp}/x.npz --set sed=1", 3, "did you mean 'seed'?"),
+    ("simulate healthy_biceps -o {tmp}/x.npz --set seed=-1", 3, "seed: input should be greater"),
+    ("analyse", 2, "recording"),
+    ("analyse {tmp}/no.npz", 3, "No such file"),
+    ("analyse {tmp}", 3, "directory"),
+    ("analyse {silence} --plan {tmp}/no.toml", 3, "cannot read the file"),
+    ("compare {silence}", 2, "recording"),
+    ("compare {tmp}/no.json {tmp}/no.npz", 3, "No such file"),
+    ("compare {tmp}/no.json {silence}", 3, "no truth"),
+    ("list planets", 2, '"planets"'),
+    ("rig check virtul", 3, "did you mean 'virtual'?"),
+    ("rig check --set limits.max_on_s=-1", 3, "limits.max_on_s"),
+    ("rig check --set source.driver=keysigt.33500", 3, "did you mean 'keysight.33500'?"),
+    ("rig serve nowhere.toml", 3, "rig file not found"),
+    ("rig check {tmp}/bench.toml", 5, "is not armed"),
+    ("rig serve {tmp}/bench.toml", 2, "only virtual rigs can be served"),
+    ("run healthy_biceps --rig {tmp}/bench.toml", 5, "is not armed"),
+]
+INTERNAL = [
+    ("simulate healthy_biceps -o {tmp}/x.npz --seed -1 --duration-s 2.6", 2, "seed"),
+    ("simulate healthy_biceps -o {silence}/x.npz --duration-s 2.6", 2, "x.npz"),
+    ("rig serve --seed -1", 2, "seed"),
+    ("rig check --set source.resource=virtual:nothing", 3, "virtual:nothing"),
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        *MISUSE,
+        *INTERNAL,
+    ],
+)
+def test_a_misuse_is_one_clear_error(words, *, code, said, tmp_path, silence, capsys, monkeypatch):
+    """The right exit code; what is wrong and what to do on standard error; nothing else."""
+    bench = (ROOT / "rigs" / "virtual.toml").read_text("utf-8").replace('"virtual:', '"real:')
+    bench = bench.replace('kind = "virtual"', 'kind = "bench"').replace('id = "virtual"',
+                                                                         'id = "lab-2"')
+    (tmp_path / "bench.toml").write_text(bench, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    filled = [word.format(tmp=tmp_path, silence=silence) for word in words.split()]
+    assert main(filled) == code
+    told = capsys.readouterr()
+    assert told.err.lstrip().splitlines()[-1].strip()
+    assert "error: " in told.err
+    assert said in told.err
+    assert "internal error" not in told.err
+    assert "Traceback" not in told.err + told.out
+    assert not told.out
+    assert not (tmp_path / "x.npz").exists()
+
+
+def test_all_mistakes_of_a_scenario_are_named_at_once(tmp_path, capsys):
+    """Three wrong values give three lines, each with its path."""
+    wrong = ["--set", "acquisition.rate_hzz=1", "--set", "electrode.tip.x_mm=a",
+             "--set", "phases=[]"]
+    assert main(["simulate", "healthy_biceps", "-o", str(tmp_path / "x.npz"), *wrong]) == 3
+    told = capsys.readouterr().err
+    assert "3 mistakes:" in told
+    for path in ("acquisition.rate_hzz", "electrode.tip.x_mm", "phases"):
+        assert f"  - {path}: " in told
+
+
+def test_debug_gives_the_traceback(capsys):
+    """With --debug, wherever it stands, the traceback is shown and the exit code is the same."""
+    for words in (["--debug", "rig", "check", "virtul"], ["rig", "check", "virtul", "--debug"]):
+        assert main(words) == 3
+        assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_unforeseen_error_is_said_to_be_ours(monkeypatch, capsys):
+    """A bug shows its class and asks for a report; with --debug it is raised."""
+
+    def broken(_: str) -> list[str]:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr("emgsim.shipped.names", broken)
+    assert main(["list"]) == 1
+    told = capsys.readouterr().err
+    assert "internal error: ZeroDivisionError: planted" in told
+    assert "--debug" in told
+    assert "Traceback" not in told
+    with pytest.raises(ZeroDivisionError):
+        main(["list", "--debug"])
+
+
+def test_ctrl_c_is_130(monkeypatch, capsys):
+    """An interrupted command says so in one word."""
+
+    def interrupted(_: str) -> list[str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("emgsim.shipped.names", interrupted)
+    assert main(["list"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("scenarios", ["healthy_biceps"]),
+        ("rigs", ["virtual"]),
+        ("devices", ["na1"]),
+        ("drivers", ["keysight.33500", "keysight.infiniivision", "serial.frames"]),
+        ("muscles", ["biceps_brachii"]),
+    ],
+)
+def test_lists_show_what_is_shipped(kind, expected, capsys):
+    """Each kind has a line per name, sorted within its role."""
+    assert main(["list", kind]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert set(expected) <= set(names)
+    assert all(names)
+
+
+def test_rig_list_is_list_rigs(capsys):
+    """Two ways to the same list."""
+    assert main(["rig", "list"]) == 0
+    one = capsys.readouterr().out
+    assert main(["list", "rigs"]) == 0
+    assert capsys.readouterr().out == one
+    assert "Virtual needle-EMG bench" in one
+
+
+def test_simulate_writes_a_recording_with_its_truth(tmp_path, capsys):
+    """The line on standard output says what is in the file."""
+    path = tmp_path / "short.npz"
+    words = ["simulate", "healthy_biceps", "-o", str(path), "--duration-s", "2.6",
+             "--rate-hz", "8000", "--seed", "3"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{path}: 2.6 s at 8000 Hz, ")
+    recording, truth = emgsim.read_npz(path)
+    assert recording.samples_uv.shape == (20_800, 1)
+    assert truth is not None
+    assert f"{len(truth.units)} motor units" in out
+
+
+def test_rig_check_names_all_three_and_drives_nothing(capsys):
+    """The three identities, the generator's limits, and the state that it is left in."""
+    assert main(["rig", "check"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["source", "capture", "device"]
+    assert "EMGSIM,NA-1," in lines[2]
+    assert lines[-1] == "all answer; the output is off"
+
+
+def test_a_silent_generator_is_exit_code_4(capsys):
+    """A rig that does not answer is named with its address."""
+    words = ["rig", "check", "--set", "faults.source_silent=true", "--set", "link_timeout_s=0.5"]
+    assert main(words) == 4
+    told = capsys.readouterr().err
+    assert "TCPIP::127.0.0.1::" in told
+    assert "Traceback" not in told
+
+
+def serve(folder: Path) -> "subprocess.Popen[str]":
+    """Start ``emgsim rig serve``."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "emgsim", "rig", "serve"], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder)})
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_rig_serve_prints_three_addresses_and_ends_on_a_signal(tmp_path, name):
+    """The addresses answer while it runs; a signal ends it with 0 and nothing is left."""
+    with serve(tmp_path) as process:
+        try:
+            assert process.stdout is not None
+            lines = [process.stdout.readline().strip() for _ in range(3)]
+            assert lines[0].startswith("TCPIP::127.0.0.1::hislip0,")
+            assert lines[1].startswith("TCPIP::127.0.0.1::hislip0,")
+            assert Path(lines[2]).is_char_device()
+            wait_until_asleep(process.pid)
+            process.send_signal(getattr(signal, name))
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert (process.returncode, out, err) == (0, "", "")
+    assert not Path(lines[2]).exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_rig_serve_is_ready_for_its_end_when_it_has_printed(tmp_path):
+    """Whoever has read the third line may end the server at once: every thread can bear it."""
+    with serve(tmp_path) as process:
+        try:
+            assert process.stdout is not None
+            for _ in range(3):
+                process.stdout.readline()
+            for task in Path(f"/proc/{process.pid}/task").iterdir():
+                status = dict(line.split(":\t", 1) for line in
+                              (task / "status").read_text().splitlines() if ":\t" in line)
+                masks = int(status["SigCgt"], 16) | int(status["SigBlk"], 16)
+                assert masks >> (signal.SIGTERM - 1) & 1, "a thread would die of SIGTERM"
+        finally:
+            process.stdout.close()
+            process.kill()
+
+
+def wait_until_asleep(pid: int) -> None:
+    """Wait until the process has nothing more to do but to wait for a signal."""
+    import time
+
+    ends_s, asleep = time.monotonic() + 5, 0
+    while asleep < 3 and time.monotonic() < ends_s:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        asleep = asleep + 1 if state == "S" else 0
+        time.sleep(0.02)
+
+
+def test_the_console_script_is_the_same_program(tmp_path):
+    """``python -m emgsim`` ends with main's exit code, in any folder."""
+    done = subprocess.run([sys.executable, "-m", "emgsim", "rig", "check", "virtul"],
+                          capture_output=True, text=True, timeout=30, check=False, cwd=tmp_path,
+                          env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 3
+    assert not done.stdout
+    assert done.stderr.startswith("error: rig 'virtul'")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,221 @@
+"""The journal and the record folded from it: whatever happened last, what came before is kept."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emgsim.errors import InputError
+from emgsim.record import JOURNAL, Journal, RunRecord, digest, fold, read_journal
+from emgsim.verdict import Limit, Measurement, judge
+
+LIMIT = Limit(measurement="amplitude.error_pct.device", low=-1.0, high=1.0, unit="%")
+MEASUREMENT = judge(
+    Measurement(id="amplitude.error_pct.device", value=0.2, unit="%", low=0.1, high=0.3), LIMIT
+)
+
+
+def whole_run(journal: Journal) -> None:
+    """Write one line of every kind, as a run does."""
+    journal.append("run_started", run_id="r1", started="2026-01-01T00:00:00+00:00", seed=7,
+                   scenario={"id": "s"}, rig={"id": "virtual"}, versions={"numpy": "2"})
+    journal.append("stage", name="simulate", seconds=0.5)
+    journal.append("identity", role="source", maker="K", model="33522B", serial="1", firmware="2")
+    journal.append("plan", values={"vpp_open_v": np.float64(2.052), "n_points": np.int64(5)})
+    journal.append("capture", path="device", file=Path("wave/device.npz"), n_samples=3, gaps=[])
+    journal.append("file", name="wave/device.npz", sha256="ab")
+    journal.append("alignment", path="device", values={"windows": np.zeros((2, 2))})
+    journal.append("budget", path="device", rows=[{"name": "total", "uv_rms": 1.5}])
+    journal.append("findings", path="device", file="findings-device.json", n_units=4)
+    journal.append("score", path="device", rows=[{"unit": 1, "f1": 0.9}])
+    journal.measurement(MEASUREMENT)
+    journal.measurement(replace(MEASUREMENT, id="noise.added_uv.device", limit=None,
+                                verdict="not_judged"))
+    journal.append("safe_state", confirmed=True)
+    journal.append("error", what="w", where="here", todo="t", exit_code=4)
+    journal.append("run_ended", status="completed", exit_code=0, ended="2026-01-01T00:01:00+00:00")
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """Return the lines of a whole run as they are read back."""
+    folder = tmp_path_factory.mktemp("run")
+    with Journal(folder) as journal:
+        whole_run(journal)
+    return read_journal(folder)
+
+
+def test_every_kind_of_line_has_its_place_in_the_record(lines):
+    """Nothing that was written is lost in the fold."""
+    record = fold(lines)
+    assert (record.run_id, record.seed) == ("r1", 7)
+    assert (record.status, record.exit_code) == ("completed", 0)
+    assert record.output_off is True
+    assert record.scenario == {"id": "s"}
+    assert record.identities["source"]["model"] == "33522B"
+    assert record.plan == {"vpp_open_v": 2.052, "n_points": 5}
+    assert record.captures["device"]["file"] == "wave/device.npz"
+    assert record.files == {"wave/device.npz": "ab"}
+    assert record.alignments["device"] == {"windows": [[0.0, 0.0], [0.0, 0.0]]}
+    assert record.budgets["device"][-1]["uv_rms"] == 1.5
+    assert record.findings["device"]["n_units"] == 4
+    assert record.scores["device"] == [{"unit": 1, "f1": 0.9}]
+    assert record.measurements[0] == MEASUREMENT
+    assert [m.id for m in record.measurements] == [MEASUREMENT.id, "noise.added_uv.device"]
+    assert record.stages == ({"name": "simulate", "seconds": 0.5},)
+    assert record.errors[0]["exit_code"] == 4
+    assert record.verdict == "pass"
+
+
+@given(data=st.data())
+def test_any_prefix_of_a_journal_folds(lines, data):
+    """A run may die after any line: the record is aborted and holds all that came before."""
+    n = data.draw(st.integers(0, len(lines)))
+    record = fold(lines[:n])
+    assert record.status == ("completed" if n == len(lines) else "aborted")
+    assert record.verdict == ("pass" if n == len(lines) else "aborted")
+    assert len(record.measurements) == sum(row["kind"] == "measurement" for row in lines[:n])
+    assert record.seed == (7 if n else 0)
+    confirmed = any(row["kind"] == "safe_state" for row in lines[:n])
+    assert record.output_off is (True if confirmed else None)  # never claimed, only recorded
+    assert json.loads(record.to_json())["verdict"] == record.verdict
+
+
+@given(data=st.data())
+def test_a_journal_cut_anywhere_loses_at_most_its_last_line(lines, tmp_path_factory, data):
+    """A disk that was full in mid-line costs that line and nothing else."""
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    cut = data.draw(st.integers(0, len(text)))
+    folder = tmp_path_factory.mktemp("cut")
+    (folder / JOURNAL).write_text(text[:cut], "utf-8")
+    found = read_journal(folder)
+    assert found == lines[: len(found)]
+    assert text[:cut].count("\n") <= len(found) <= text[:cut].count("\n") + 1
+    fold(found)
+
+
+def test_an_aborted_run_says_so_with_what_it_had(lines):
+    """A run that ended with an error folds to aborted, its measurements kept."""
+    ended = {"kind": "run_ended", "status": "aborted", "exit_code": 4, "ended": "now"}
+    record = fold([*lines[:-1], ended])
+    assert (record.status, record.verdict, record.exit_code) == ("aborted", "aborted", 4)
+    assert record.measurements[0].verdict == "pass"
+
+
+def test_no_journal_at_all_is_an_aborted_run():
+    """The fold of nothing is a record that claims nothing."""
+    assert fold([]) == RunRecord(status="aborted")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "worst"),
+    [
+        (["pass", "fail", "inconclusive"], "fail"),
+        (["pass", "inconclusive", "conditional_fail"], "inconclusive"),
+        (["conditional_pass", "conditional_fail"], "conditional_fail"),
+        (["pass", "conditional_pass", "not_judged"], "conditional_pass"),
+        (["pass", "not_judged"], "pass"),
+        (["not_judged"], "not_judged"),
+        ([], "not_judged"),
+    ],
+)
+def test_the_verdict_is_the_worst_of_all(verdicts, worst):
+    """One bad measurement is not outvoted by many good ones."""
+    measurements = tuple(replace(MEASUREMENT, verdict=verdict) for verdict in verdicts)
+    assert RunRecord(status="completed", measurements=measurements).verdict == worst
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_none_becomes_null_and_comes_back_as_nan(tmp_path, value):
+    """JSON has neither NaN nor infinity; what could not be measured never passes."""
+    missing = judge(Measurement(id=LIMIT.measurement, value=value, unit="%"), LIMIT)
+    with Journal(tmp_path) as journal:
+        journal.measurement(missing)
+    text = (tmp_path / JOURNAL).read_text("utf-8")
+    assert '"value": null' in text
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    (measurement,) = fold(read_journal(tmp_path)).measurements
+    assert math.isnan(measurement.value)
+    assert measurement.verdict != "pass"
+
+
+def test_a_record_with_a_missing_measurement_can_be_written():
+    """The record of a run with a measurement that was not made is JSON, with null in its place."""
+    record = RunRecord(measurements=(replace(MEASUREMENT, value=math.nan),))
+    assert json.loads(record.to_json())["measurements"][0]["value"] is None
+
+
+def test_a_line_with_a_number_that_is_none_is_refused(tmp_path):
+    """Other lines may not hold NaN: better a loud error than a file no reader takes."""
+    with Journal(tmp_path) as journal, pytest.raises(ValueError, match="JSON compliant"):
+        journal.append("plan", values={"vpp_open_v": math.nan})
+    assert read_journal(tmp_path) == []
+
+
+def test_a_line_that_is_no_data_is_refused(tmp_path):
+    """An object of no known kind is a programming mistake, named with its type."""
+    with Journal(tmp_path) as journal, pytest.raises(TypeError, match="cannot hold a set"):
+        journal.append("plan", values={1})
+    assert read_journal(tmp_path) == []
+
+
+def test_the_record_is_the_same_text_every_time_and_in_any_order_of_keys(lines):
+    """The record depends on what the journal says, not on the order of a dictionary."""
+    backwards = [dict(reversed(line.items())) for line in lines]
+    assert fold(lines).to_json() == fold(lines).to_json() == fold(backwards).to_json()
+    assert fold(lines).to_json().endswith("}\n")
+
+
+def test_the_records_json_holds_every_field(lines):
+    """Nothing is left out of record.json, and it says which schema it follows."""
+    record = fold(lines)
+    table = json.loads(record.to_json())
+    assert table["schema"] == "emgsim.run/1"
+    assert set(table) == set(RunRecord.__dataclass_fields__) | {"schema", "verdict"}
+    assert table["measurements"][0]["limit"]["high"] == 1.0
+
+
+def test_each_line_is_on_the_disk_before_append_returns(tmp_path):
+    """Another reader sees the line while the journal is still open."""
+    with Journal(tmp_path) as journal:
+        for n in range(3):
+            journal.append("stage", name=str(n), seconds=0.0)
+            assert len(read_journal(tmp_path)) == n + 1
+
+
+def test_a_journal_is_appended_to_and_never_rewritten(tmp_path):
+    """Opening a folder again keeps what it holds."""
+    for name in ("one", "two"):
+        with Journal(tmp_path) as journal:
+            journal.append("stage", name=name, seconds=0.0)
+    assert [line["name"] for line in read_journal(tmp_path)] == ["one", "two"]
+
+
+def test_a_journal_that_was_edited_names_the_line(tmp_path):
+    """Only the last line may be broken; another one is no crash but a hand."""
+    (tmp_path / JOURNAL).write_text('{"kind": "stage"}\nbroken\n{"kind": "stage"}\n', "utf-8")
+    with pytest.raises(InputError, match="line 2 is no JSON") as caught:
+        read_journal(tmp_path)
+    assert caught.value.where == str(tmp_path / JOURNAL)
+
+
+def test_a_folder_without_a_journal_is_an_input_error(tmp_path):
+    """The message names the file that was looked for."""
+    with pytest.raises(InputError, match="cannot read the journal") as caught:
+        read_journal(tmp_path)
+    assert caught.value.exit_code == 3
+    assert JOURNAL in caught.value.where
+
+
+def test_a_digest_is_the_sha_256_of_the_bytes(tmp_path):
+    """The well-known digest of three letters."""
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert digest(tmp_path / "abc") == (
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
