@@ -5,12 +5,17 @@ Each stage writes to the journal before the next one begins; what ends a run ear
 
 from __future__ import annotations
 
+import os
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,16 +24,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgsim.align import Alignment, Waveform, align
-from emgsim.analysis.core import analyse
+from emgsim.analysis.plan import NeedlePlan
 from emgsim.bench.budget import Row, device_budget, loopback_budget, total_uv
 from emgsim.bench.levels import LevelPlan
 from emgsim.bench.playing import Catch, load_program, play
 from emgsim.bench.program import Program, program_for
 from emgsim.bench.rig import Rig
 from emgsim.bench.station import Station, open_station, refuse_unarmed
-from emgsim.errors import EmgsimError
-from emgsim.files.findings import write_findings
+from emgsim.errors import EmgsimError, InputError, NotAnalysableError
+from emgsim.files.findings import read_findings
 from emgsim.files.npz import write_npz
+from emgsim.instruments.profiles import DeviceProfile
 from emgsim.record import RECORD, Journal, RunRecord, digest, fold, read_journal
 from emgsim.recording import Channel, Findings, Gap, MotorUnit, Recording, Truth
 from emgsim.scenario import Scenario
@@ -42,6 +48,7 @@ Progress = Callable[[str], None]
 
 PACKAGES = ("emgsim", "numpy", "scipy", "simpy", "pyserial", "pyvisa", "pyvisa-py")
 INTERRUPTED = 130
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # a core has one analysis
 STIMULUS_ERROR_PCT = 2.0  # a loopback further off makes every device verdict inconclusive
 
 
@@ -200,7 +207,8 @@ class _Run:
             noise_uv_rms=station.profile.noise_uv_rms, lsb_uv=station.profile.scale_uv_per_count)
         self._measure_chain(device, device_rows)
         self.journal.append("budget", path="device", rows=self._beside(device, device_rows))
-        self._measure_raw(program, device, catch)
+        self._measure_raw(program, device)
+        self._measure_monitor(program, catch, station)
         views = (PathView("truth", recording, FLAT), loopback, device)
         self._score(views, truth)
         with self._stage("judge") as say:
@@ -289,10 +297,22 @@ class _Run:
         profile = station.profile
         uv = catch.device_counts()[:, 0] * profile.scale_uv_per_count
         channel = Channel(name="device", band_hz=profile.band_hz)
-        response = BandResponse(
-            highpass_hz=profile.band_hz[0], highpass_order=profile.highpass_order,
-            lowpass_hz=profile.band_hz[1], lowpass_order=profile.lowpass_order)
-        return self._view("device", program, uv, profile.rate_hz, response, channel)
+        return self._view(
+            "device", program, uv, profile.rate_hz, _declared(profile), channel)
+
+    def _measure_monitor(self, program: Program, catch: Catch, station: Station) -> None:
+        """Tell amplifier and converter apart: the analogue output has not seen the converter."""
+        if catch.monitor_v is None:
+            return
+        uv = catch.monitor_v / self.rig.device.monitor_gain * 1e6
+        channel = Channel(name="monitor", band_hz=station.profile.band_hz)
+        response = _declared(station.profile)
+        view = self._view("monitor", program, uv, _scope(catch).rate_hz, response, channel)
+        found = _aligned(view)
+        self._add("amplitude.error_pct.monitor", 100 * (abs(found.gain) - 1), "%",
+                  100 * found.gain_sd, note="the device's analogue output")
+        self._add("noise.added_uv.monitor", view.noise_uv_rms, "uV",
+                  note="the scope's own noise included")
 
     def _view(
         self, name: str, program: Program, uv: Floats, rate_hz: float,
@@ -343,7 +363,7 @@ class _Run:
     def _beside(self, view: PathView, rows: list[Row]) -> list[Row]:
         return [*rows, {"name": "measured", "uv_rms": view.noise_uv_rms}]
 
-    def _measure_raw(self, program: Program, device: PathView, catch: Catch) -> None:
+    def _measure_raw(self, program: Program, device: PathView) -> None:
         """Report what the declared response explains: group delay, and the raw difference."""
         uv = device.recording.samples_uv[:, 0]
         times_s = device.recording.times_s + program.recording_start_s
@@ -358,29 +378,28 @@ class _Run:
                   note="rms of device minus clean truth, of the truth's rms")
 
     def _score(self, views: tuple[PathView, ...], truth: Truth) -> None:
+        with self._stage("analyse") as say:
+            every = _analyse_all(
+                self.journal.folder, tuple(view.name for view in views), self.scenario.analysis)
+            say(", ".join(f"{name} {len(found.units)} units" for name, found in every.items()))
         scores: dict[str, Score] = {}
-        for view in views:
-            with self._stage(f"analyse {view.name}"[:11]) as say:
-                findings = analyse(view.recording, self.scenario.analysis)
-                self._keep_findings(view.name, findings)
-                score = compare(
-                    findings, truth, recording=view.recording,
-                    render=lambda unit, view=view: view.render(unit, truth.muap_rate_hz),
-                )
+        with self._stage("compare") as say:
+            for view in views:
+                findings = every[view.name]
+                name = f"findings-{view.name}.json"
+                self.journal.append("findings", path=view.name, file=name,
+                                    n_units=len(findings.units))
+                self._digest(name)
+                render = partial(view.render, rate_hz=truth.muap_rate_hz)
+                score = compare(findings, truth, recording=view.recording, render=render)
                 scores[view.name] = score
-                self.journal.append(
-                    "score", path=view.name, rows=[unit.row() for unit in score.units])
-                say(f"{view.name}: {len(findings.units)} units found")
-            self.measurements += score.measurements(view.name)
+                self.measurements += score.measurements(view.name)
+                self.journal.append("score", path=view.name,
+                                    rows=[unit.row() for unit in score.units])
+            say(", ".join(f"{name} F1 {score.f1:.3f}" for name, score in scores.items()))
         for path in ("loopback", "device"):
             self._add(f"discharges.f1_loss.{path}", scores["truth"].f1 - scores[path].f1, "1",
                       note="F1 on the truth path minus F1 here, detectable units")
-
-    def _keep_findings(self, path: str, findings: Findings) -> None:
-        name = f"findings-{path}.json"
-        write_findings(self.journal.folder / name, findings)
-        self.journal.append("findings", path=path, file=name, n_units=len(findings.units))
-        self._digest(name)
 
     def _judge(self) -> list[Measurement]:
         limits = {limit.measurement: limit.limit for limit in self.scenario.limits}
@@ -400,6 +419,34 @@ class _Run:
         return judged
 
 
+def _analyse_all(
+    folder: Path, names: tuple[str, ...], plan: NeedlePlan
+) -> dict[str, Findings]:
+    """Analyse every path's file by one and the same command, side by side on the cores there are.
+
+    The command gets a file and writes a file: it can know nothing but the samples, and any other
+    detector could stand in its place.
+    """
+    plan_file = folder / "plan.json"
+    plan_file.write_text(plan.model_dump_json() + "\n", encoding="utf-8")
+
+    def analyse(name: str) -> Findings:
+        out = folder / f"findings-{name}.json"
+        command = ["analyse", str(folder / f"wave/{name}.npz"), "--plan", str(plan_file)]
+        done = subprocess.run(
+            [sys.executable, "-m", "emgsim", *command, "-o", str(out)],
+            capture_output=True, text=True, check=False, env=os.environ | ONE_THREAD,
+        )
+        if done.returncode:
+            kind = {3: InputError, 5: NotAnalysableError}.get(done.returncode, EmgsimError)
+            raise kind(f"the analysis of the {name} path failed: "
+                       f"{done.stderr.rpartition('error: ')[2].strip()}")
+        return read_findings(out)
+
+    with ThreadPoolExecutor(min(len(names), os.cpu_count() or 1)) as pool:
+        return dict(zip(names, pool.map(analyse, names), strict=True))
+
+
 def _inconclusive(measurement: Measurement, error_pct: float) -> Measurement:
     if measurement.limit is None or not measurement.id.endswith(".device"):
         return measurement
@@ -411,6 +458,16 @@ def _aligned(view: PathView) -> Alignment:
     if view.alignment is None:
         raise ValueError(f"path {view.name} has no alignment")
     return view.alignment
+
+
+def _declared(profile: DeviceProfile) -> BandResponse:
+    """Return the response that a device's profile declares."""
+    return BandResponse(
+        highpass_hz=profile.band_hz[0],
+        highpass_order=profile.highpass_order,
+        lowpass_hz=profile.band_hz[1],
+        lowpass_order=profile.lowpass_order,
+    )
 
 
 def _left_over(
