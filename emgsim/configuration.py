@@ -124,8 +124,7 @@ def _only_follows(detail: ErrorDetails, details: list[ErrorDetails]) -> bool:
     """Tell whether a list is called too short only because an item of it has a mistake."""
     place = detail["loc"]
     return detail["type"] == "too_short" and any(
-        other["loc"][: len(place)] == place and len(other["loc"]) > len(place)
-        for other in details
+        other["loc"][: len(place)] == place and len(other["loc"]) > len(place) for other in details
     )
 
 

@@ -7,7 +7,7 @@
     ├── InputError         3    an input file or a value in it is invalid or unreadable
     ├── InstrumentError    4    an instrument reports an error or is not what the rig file says
     │   └── LinkError      4    nothing answers, the link hung up, or the port is taken
-    ├── SafetyError        5    a limit would be exceeded, or the source is latched in its safe state
+    ├── SafetyError        5    a limit would be exceeded, or the source is in its safe state
     └── NotAnalysableError 5    the data hold nothing that a number could honestly come from
 
 Every message says what is wrong (thing, rule, value), where, and what to do about it.

@@ -167,8 +167,9 @@ def fold(lines: Iterable[Line]) -> RunRecord:
         elif kind == "file":
             record.setdefault("files", {})[data["name"]] = data["sha256"]
         else:
-            record.setdefault({"measurement": "measurements", "stage": "stages",
-                               "error": "errors"}[kind], []).append(data)
+            record.setdefault(
+                {"measurement": "measurements", "stage": "stages", "error": "errors"}[kind], []
+            ).append(data)
     record["measurements"] = tuple(_measurement(m) for m in record.get("measurements", []))
     for name in ("stages", "errors"):
         record[name] = tuple(record.get(name, []))

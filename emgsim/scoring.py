@@ -1,9 +1,9 @@
 """Findings against the truth: who was found, which discharges, and how far off in time.
 
-Matching is one-to-one and optimal: of discharges by a sweep along the line (which is maximal there),
-of units by the Hungarian method on their agreement. A unit's constant delay between the truth's
-spike and the analysis' own is estimated and reported, never silently removed. Two sequences of
-events agree as TP, FP and FN; from these come sensitivity, precision, F1 (Dice) and Jaccard (rate of
+Matching is one-to-one and optimal: of discharges by a sweep along the line, which is maximal
+there, of units by the Hungarian method on their agreement. A unit's constant delay between the
+truth's spike and the analysis' own is estimated and reported, never silently removed. Two trains
+agree as TP, FP and FN; from these come sensitivity, precision, F1 (Dice) and Jaccard (rate of
 agreement), each under its own name.
 """
 
@@ -182,7 +182,8 @@ class Score:
             [
                 head,
                 *rows,
-                f"{n_detectable} of {len(self.units)} active units detectable; {self.n_found} found, "
+                f"{n_detectable} of {len(self.units)} active units detectable; "
+                f"{self.n_found} found, "
                 f"{self.n_false} false, {self.n_duplicates} duplicate",
                 f"F1 {self.f1:.3f} on the detectable ones, {self.pooled_all.f1:.3f} on all, "
                 f"within {1e3 * self.tolerance_s:g} ms",
@@ -216,8 +217,9 @@ def compare(
     max_lag_s
         Largest constant delay between a unit's true and found times.
     """
-    span = None if recording is None else (
-        recording.start_s, recording.start_s + recording.duration_s)
+    span = (
+        None if recording is None else (recording.start_s, recording.start_s + recording.duration_s)
+    )
     true_trains = [_inside(unit.spike_times_s, span) for unit in truth.units]
     found_trains = [np.sort(unit.discharge_times_s) for unit in findings.units]
     pairs = _match_units(true_trains, found_trains, tolerance_s, max_lag_s)
@@ -242,8 +244,9 @@ def compare(
         )
     taken = {pair.found for pair in pairs.values()}
     loose = [j for j in range(len(found_trains)) if j not in taken]
-    duplicates = [j for j in loose if _resembles(found_trains[j], true_trains, tolerance_s,
-                                                 max_lag_s)]
+    duplicates = [
+        j for j in loose if _resembles(found_trains[j], true_trains, tolerance_s, max_lag_s)
+    ]
     return Score(
         units=tuple(scores),
         n_found=len(found_trains),

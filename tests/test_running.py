@@ -6,7 +6,6 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,10 @@ def main_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("main")
     done = subprocess.run(
         [sys.executable, "-m", "emgsim", "run", "healthy_biceps", "--out", str(out)],
-        capture_output=True, text=True, timeout=240, check=False,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
     assert done.returncode == 0, done.stderr + done.stdout
     assert "report.html" in done.stdout
@@ -67,7 +69,7 @@ def main_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def short() -> Scenario:
-    """Half a second of rest and 2.5 s of effort: enough for the wire, not for an analysis."""
+    """Half a second of rest, then effort, to be cut: enough for the wire, not for an analysis."""
     scenario = load_scenario("healthy_biceps")
     rest, hold = scenario.phases
     return scenario.model_copy(
@@ -133,12 +135,14 @@ def test_the_clock_the_gain_and_the_noise_found_are_those_of_the_virtual_hardwar
 
 
 @pytest.mark.slow
-def test_one_seed_gives_the_same_record_twice_wire_included(tmp_path: Path, short: Scenario) -> None:
+def test_one_seed_gives_the_same_record_twice_wire_included(
+    tmp_path: Path, short: Scenario
+) -> None:
     """Ids and wall times apart, two runs of one seed agree to the last digit and byte."""
     rig = load_rig("virtual")
     records = []
     for name in ("a", "b"):
-        folder, _ = run(short, rig, out=tmp_path / name)
+        folder, _ = run(lasting(short, 3.0), rig, out=tmp_path / name)
         record = record_of(folder)
         records.append({k: v for k, v in record.items() if k not in WALL_CLOCK})
     assert records[0] == records[1]
@@ -158,9 +162,7 @@ def play_in_process(program: Program, rig: Rig, seed: int, before_s: float) -> n
     world = World(rig.virtual or RigPhysics(), seed)
     world.generator.set_waveform(np.rint(volts / (plan.vpp_open_v / 2) * 32767).astype(np.int16))
     world.generator.apply(
-        GeneratorSettings(
-            rate_hz=plan.source_rate_hz, vpp_open_v=plan.vpp_open_v, output_on=True
-        )
+        GeneratorSettings(rate_hz=plan.source_rate_hz, vpp_open_v=plan.vpp_open_v, output_on=True)
     )
     world.amplifier.start()
     world.advance(before_s)
@@ -178,7 +180,7 @@ def test_plant_in_process_and_plant_behind_the_wire_give_equal_codes(
     with open_station(rig, seed=5) as station:
         plan, _ = load_program(station, program)
         catch = Catch()
-        play(station, plan, catch, lambda _: None)
+        play(station, plan, catch)
     wire = catch.device_counts()[:, 0].astype(np.int64)
     # The wire's stream began some time before the trigger: find where one fits into the other.
     (starts,) = np.nonzero(wire[: wire.size - codes.size] == codes[0])
@@ -275,9 +277,7 @@ def test_a_generator_that_reports_an_error_ends_the_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The error queue's own words reach the user, with exit 4 and the output off."""
-    code, message, record = failed_run(
-        capsys, tmp_path, "--set", "rig.faults.source_error=true"
-    )
+    code, message, record = failed_run(capsys, tmp_path, "--set", "rig.faults.source_error=true")
     assert code == 4
     assert "-310" in message
     assert record["output_off"] is True
@@ -289,8 +289,12 @@ def test_a_rig_that_does_not_answer_ends_the_run(
 ) -> None:
     """Silence is a link error with the address, and the simulated truth is kept."""
     code, message, record = failed_run(
-        capsys, tmp_path, "--set", "rig.faults.source_silent=true",
-        "--set", "rig.link_timeout_s=0.3",
+        capsys,
+        tmp_path,
+        "--set",
+        "rig.faults.source_silent=true",
+        "--set",
+        "rig.link_timeout_s=0.3",
     )
     assert code == 4
     assert "TCPIP::127.0.0.1" in message
@@ -354,16 +358,14 @@ def test_an_inverting_device_is_seen_as_such(tmp_path: Path, short: Scenario, ri
     assert rig.virtual is not None
     amplifier = rig.virtual.amplifier.model_copy(update={"gain": -1.004})
     physics = rig.virtual.model_copy(update={"amplifier": amplifier})
-    _, record = run(
-        lasting(short, 2.5), rig.model_copy(update={"virtual": physics}), out=tmp_path
-    )
+    _, record = run(lasting(short, 2.5), rig.model_copy(update={"virtual": physics}), out=tmp_path)
     v = {m.id: m.value for m in record.measurements}
     assert v["amplitude.polarity.device"] == -1
     assert v["amplitude.error_pct.device"] == pytest.approx(0.4, abs=0.02)
 
 
 @pytest.fixture(scope="session")
-def installed_wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def installed_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder into which the built wheel was installed, without its dependencies."""
     root = Path(__file__).parents[1]
     work = tmp_path_factory.mktemp("wheel")
@@ -372,7 +374,7 @@ def installed_wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (wheel,) = work.glob("*.whl")
     site = work / "site"
     subprocess.run([*pip, "install", "--no-deps", "--target", site, wheel], check=True, timeout=240)
-    yield site
+    return site
 
 
 @pytest.mark.slow
@@ -380,11 +382,18 @@ def test_the_wheel_finds_its_scenarios_and_rigs_from_an_empty_folder(
     installed_wheel: Path, tmp_path: Path
 ) -> None:
     """What the checkout finds beside the package, the wheel carries inside it."""
-    code = "import emgsim, sys; print(emgsim.__file__); from emgsim.cli import main; " \
+    code = (
+        "import emgsim, sys; print(emgsim.__file__); from emgsim.cli import main; "
         "sys.exit(main(['run', 'healthy_biceps', '--out', 'runs', '--set', 'limits=[]']))"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(installed_wheel)},
-        capture_output=True, text=True, timeout=240, check=False,
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(installed_wheel)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert str(installed_wheel) in done.stdout

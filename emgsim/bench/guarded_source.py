@@ -103,8 +103,12 @@ class GuardedSource:
         device_mv = peak_v * self.rig.device_volts_per_open_volt * 1e3
         on_s = volts.size / settings.rate_hz * settings.cycles
         rules = (
-            (f"{device_mv:.4g} mV peak at the device", device_mv,
-             limits.device_differential_mv_pk, "device_differential_mv_pk"),
+            (
+                f"{device_mv:.4g} mV peak at the device",
+                device_mv,
+                limits.device_differential_mv_pk,
+                "device_differential_mv_pk",
+            ),
             (f"{peak_v:.4g} V peak at the source", peak_v, limits.source_v_pk, "source_v_pk"),
             (f"a playback of {on_s:.4g} s", on_s, limits.max_on_s, "max_on_s"),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,14 +28,33 @@ READ_S = 1.0  # samples asked of the device at a time
 DEVICE_TIMEOUT_S = 20.0
 
 
+@dataclass(frozen=True, eq=False)
+class ScopeRecord:
+    """What the oscilloscope saw, in volts: the source's output and the device's analogue output."""
+
+    settings: CaptureSettings
+    source_v: Floats
+    monitor_v: Floats
+
+
 @dataclass
 class Catch:
     """Everything captured so far; what has arrived stays, even when a link breaks."""
 
     device_blocks: list[DeviceBlock] = field(default_factory=list)
-    source_v: Floats | None = None
-    monitor_v: Floats | None = None
-    scope: CaptureSettings | None = None
+    scope: ScopeRecord | None = None
+
+    def scope_record(self) -> ScopeRecord:
+        """Return the oscilloscope's record of a playback that came to its end.
+
+        Raises
+        ------
+        ValueError
+            If the playback broke off before.
+        """
+        if self.scope is None:
+            raise ValueError("the playback broke off before the oscilloscope was read")
+        return self.scope
 
     def device_counts(self) -> Floats:
         """Return the device's codes, shape ``(n, n_channels)``, NaN where frames were lost."""
@@ -69,9 +87,7 @@ def load_program(station: Station, program: Program) -> tuple[LevelPlan, UploadR
     return plan, receipt
 
 
-def play(
-    station: Station, plan: LevelPlan, catch: Catch, progress: Callable[[float], None]
-) -> None:
+def play(station: Station, plan: LevelPlan, catch: Catch) -> None:
     """Play the loaded program once, and put what is captured into ``catch`` as it comes.
 
     The device streams before the trigger, so nothing is missed; how long before does not matter,
@@ -80,7 +96,7 @@ def play(
     rig, device = station.rig, station.device
     source_v = plan.vpp_open_v * plan.load_factor
     monitor_v = 2e-6 * plan.peak_at_device_uv * rig.device.monitor_gain
-    catch.scope = station.capture.configure(
+    settings = station.capture.configure(
         {
             rig.capture.source_channel: ChannelSetup(SCOPE_HEADROOM * source_v),
             rig.capture.monitor_channel: ChannelSetup(MONITOR_HEADROOM * monitor_v),
@@ -91,17 +107,18 @@ def play(
     station.capture.arm()
     device.start()
     station.source.trigger()
-    _read_device(station, plan, catch, progress)
+    _read_device(station, plan, catch)
     station.capture.wait(DEVICE_TIMEOUT_S)
     station.source.safe()
     device.stop()
-    catch.source_v = station.capture.read(rig.capture.source_channel)
-    catch.monitor_v = station.capture.read(rig.capture.monitor_channel)
+    catch.scope = ScopeRecord(
+        settings=settings,
+        source_v=station.capture.read(rig.capture.source_channel),
+        monitor_v=station.capture.read(rig.capture.monitor_channel),
+    )
 
 
-def _read_device(
-    station: Station, plan: LevelPlan, catch: Catch, progress: Callable[[float], None]
-) -> None:
+def _read_device(station: Station, plan: LevelPlan, catch: Catch) -> None:
     # The samples before the trigger are not known in number: read until the program, begun at
     # the latest when the trigger was acknowledged, is certainly over.
     device = station.device
@@ -112,6 +129,3 @@ def _read_device(
         block = device.read_block(min(step, wanted - read), DEVICE_TIMEOUT_S)
         catch.device_blocks.append(block)
         read += block.counts.shape[0]
-        progress(read / wanted)
-
-

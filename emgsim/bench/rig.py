@@ -94,15 +94,18 @@ class Rig(_Table):
 
     @model_validator(mode="after")
     def _virtual_parts_belong_together(self) -> Self:
-        roles = {"source": self.source, "capture": self.capture, "device": self.device}
-        served = [r.resource for r in roles.values() if r.resource.startswith(VIRTUAL)]
+        resources = {
+            "source": self.source.resource,
+            "capture": self.capture.resource,
+            "device": self.device.resource,
+        }
+        served = [r for r in resources.values() if r.startswith(VIRTUAL)]
         if self.kind == "virtual" and self.virtual is None:
             raise ValueError("kind = 'virtual' needs a [virtual] table")
-        for name, role in roles.items():
-            if self.kind == "virtual" and role.resource != VIRTUAL + name:
+        for name, resource in resources.items():
+            if self.kind == "virtual" and resource != VIRTUAL + name:
                 raise ValueError(
-                    f"{name}.resource of a virtual rig must be '{VIRTUAL}{name}', "
-                    f"got {role.resource!r}"
+                    f"{name}.resource of a virtual rig must be '{VIRTUAL}{name}', got {resource!r}"
                 )
         if self.kind == "bench" and served:
             raise ValueError(f"kind = 'bench' has a virtual resource, got {served[0]!r}")

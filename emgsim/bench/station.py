@@ -15,6 +15,7 @@ from emgsim.instruments.drivers import load as load_driver
 from emgsim.instruments.profiles import DeviceProfile, load_profile
 from emgsim.shipped import find
 
+
 @dataclass(frozen=True)
 class Station:
     """An opened rig."""

@@ -31,8 +31,13 @@ def findings_table(findings: Findings) -> dict[str, Any]:
             for unit in findings.units
         ],
         "events": [
-            {"kind": e.kind, "onset_s": e.onset_s, "offset_s": e.offset_s, "grade": e.grade,
-             "source": e.source}
+            {
+                "kind": e.kind,
+                "onset_s": e.onset_s,
+                "offset_s": e.offset_s,
+                "grade": e.grade,
+                "source": e.source,
+            }
             for e in findings.events
         ],
         "measures": list(findings.measures),

@@ -27,8 +27,9 @@ def write_npz(path: Path, recording: Recording, truth: Truth | None = None) -> N
         "start_s": np.float64(recording.start_s),
         "channel_names": np.array([channel.name for channel in recording.channels]),
         "channels_json": np.array(json.dumps([asdict(c) for c in recording.channels])),
-        "gaps": np.array([(g.first_sample, g.n_samples) for g in recording.gaps], np.int64)
-        .reshape(-1, 2),
+        "gaps": np.array([(g.first_sample, g.n_samples) for g in recording.gaps], np.int64).reshape(
+            -1, 2
+        ),
     }
     if truth is not None:
         arrays |= _truth_arrays(truth)
@@ -130,8 +131,10 @@ def _truth_arrays(truth: Truth) -> dict[str, Any]:
     return {
         "spike_times_s": np.concatenate([*trains, np.zeros(0)]),
         "spike_units": np.concatenate(
-            [*(np.full(t.size, u.id) for t, u in zip(trains, truth.units, strict=True)),
-             np.zeros(0, np.int64)]
+            [
+                *(np.full(t.size, u.id) for t, u in zip(trains, truth.units, strict=True)),
+                np.zeros(0, np.int64),
+            ]
         ).astype(np.int64),
         "muaps_uv": muaps,
         "effort_times_s": truth.effort_times_s,

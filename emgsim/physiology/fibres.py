@@ -49,9 +49,7 @@ def fibre_counts(muscle: Muscle) -> NDArray[np.int64]:
     return np.rint(f.per_unit_smallest * ratio**growth).astype(np.int64)
 
 
-def place_unit(
-    muscle: Muscle, order: int, rng: np.random.Generator
-) -> UnitFibres:
+def place_unit(muscle: Muscle, order: int, rng: np.random.Generator) -> UnitFibres:
     """Place the fibres of unit number ``order`` (0 = smallest) in a circular territory.
 
     The territory's area is the number of fibres over the unit's fibre density, and it lies inside
@@ -70,9 +68,7 @@ def place_unit(
     mean_um = f.diameter_smallest_unit_um + size * (
         f.diameter_largest_unit_um - f.diameter_smallest_unit_um
     )
-    diameter_um = np.clip(
-        mean_um + f.diameter_sd_um * rng.standard_normal(n), *DIAMETER_RANGE_UM
-    )
+    diameter_um = np.clip(mean_um + f.diameter_sd_um * rng.standard_normal(n), *DIAMETER_RANGE_UM)
     return UnitFibres(
         x_mm=xy[:, 0],
         y_mm=xy[:, 1],

@@ -85,9 +85,7 @@ class Muscle(Parameters):
 
     @model_validator(mode="after")
     def _territories_fit(self) -> Self:
-        largest_mm = math.sqrt(
-            self.fibres.per_unit_largest / self.fibres.density_per_mm2 / math.pi
-        )
+        largest_mm = math.sqrt(self.fibres.per_unit_largest / self.fibres.density_per_mm2 / math.pi)
         if largest_mm > self.radius_mm:
             raise ValueError(
                 f"radius_mm must be >= the largest territory's {largest_mm:.3g} mm, "

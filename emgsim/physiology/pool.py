@@ -115,8 +115,10 @@ def discharge_times(
     """
     rates = rates_hz(pool, excitation)
     step_s = times_s[1] - times_s[0]
-    return [_train(rate, times_s[0], step_s, pool.isi_cov, unit) for rate, unit in
-            zip(rates, rng.spawn(pool.n_units), strict=True)]
+    return [
+        _train(rate, times_s[0], step_s, pool.isi_cov, unit)
+        for rate, unit in zip(rates, rng.spawn(pool.n_units), strict=True)
+    ]
 
 
 def _train(

@@ -52,8 +52,8 @@ def action_potential_slope_mv_mm(x_mm: Floats) -> Floats:
 class Electrode:
     """An electrode as the bench of the potential sees it: weighted points, and a straight shaft.
 
-    ``points_mm`` has shape ``(n_points, 3)``, ``weights`` ``(n_points,)`` with sum 1. The shaft,
-    the reference, runs parallel to y from ``shaft_mm`` upward for ``shaft_length_mm``; None: remote.
+    ``points_mm`` is ``(n_points, 3)``, ``weights`` ``(n_points,)`` with sum 1. The shaft, the
+    reference, runs parallel to y from ``shaft_mm`` upward for ``shaft_length_mm``; None: remote.
     """
 
     points_mm: Floats

@@ -34,9 +34,7 @@ class Network:
 
     def __matmul__(self, other: Network) -> Network:
         """Return the two networks in series."""
-        return Network(
-            self.zeros + other.zeros, self.poles + other.poles, self.gain * other.gain
-        )
+        return Network(self.zeros + other.zeros, self.poles + other.poles, self.gain * other.gain)
 
     def response(self, frequencies_hz: Floats) -> Complexes:
         """Return the complex gain at each frequency."""
@@ -46,9 +44,7 @@ class Network:
         return np.asarray(self.gain * top / bottom, dtype=np.complex128)
 
 
-def butterworth(
-    order: int, corner_hz: float, kind: Literal["lowpass", "highpass"]
-) -> Network:
+def butterworth(order: int, corner_hz: float, kind: Literal["lowpass", "highpass"]) -> Network:
     """Return a Butterworth network."""
     z, p, k = signal.butter(order, 2 * np.pi * corner_hz, btype=kind, analog=True, output="zpk")
     return Network(tuple(z), tuple(p), float(k))

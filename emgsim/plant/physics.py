@@ -35,8 +35,9 @@ class SourcePhysics(Physics):
         """Return the output filter: corner at 27 % (NORM) or 13 % (STEP) of the sample rate."""
         if kind == "OFF":
             return Network()
-        return butterworth(*((5, 0.27 * rate_hz) if kind == "NORM" else (3, 0.13 * rate_hz)),
-                           kind="lowpass")
+        return butterworth(
+            *((5, 0.27 * rate_hz) if kind == "NORM" else (3, 0.13 * rate_hz)), kind="lowpass"
+        )
 
 
 class FixturePhysics(Physics):

@@ -1,0 +1,243 @@
+"""What the chain did to the signal: each path on the scenario's clock, and its measurements.
+
+A recorder's samples are never resampled: alignment gives them their true start and rate. What is
+expected of a path is the known waveform through the response that the device *declares*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgsim.align import Alignment, Waveform, align
+from emgsim.bench.budget import Row, total_uv
+from emgsim.bench.program import Program
+from emgsim.instruments.profiles import DeviceProfile
+from emgsim.recording import Channel, Gap, MotorUnit, Recording
+from emgsim.stages import FLAT, BandResponse, add_train
+from emgsim.verdict import Measurement
+
+Floats = NDArray[np.float64]
+
+RENDER_MARGIN_S = 0.1  # the declared response rings; its ends must lie outside the recording
+
+
+@dataclass(frozen=True, kw_only=True)
+class Path:
+    """What one path recorded, on the scenario's clock, and how it sees a clean waveform."""
+
+    name: str
+    recording: Recording
+    response: BandResponse = FLAT
+    alignment: Alignment | None = None  # None: the truth, which was not recorded by anything
+    noise_uv_rms: float = 0.0  # recorded minus expected, over the scenario, not the markers
+
+    def render(self, unit: MotorUnit, rate_hz: float) -> Floats:
+        """Return one unit's contribution to this path's samples, shape ``(n_samples,)``.
+
+        ``rate_hz`` is that of the unit's MUAP.
+        """
+        n = round((self.recording.duration_s + 2 * RENDER_MARGIN_S) * rate_hz)
+        begin_s = self.recording.start_s - RENDER_MARGIN_S
+        clean = np.zeros(n)
+        add_train(clean, rate_hz, begin_s, unit)
+        if self.alignment is None:
+            skip = round(RENDER_MARGIN_S * rate_hz)
+            return clean[skip : skip + self.recording.n_samples]
+        value, _ = Waveform(clean, rate_hz, self.response).at(self.recording.times_s - begin_s)
+        return self.alignment.gain * value
+
+    @property
+    def aligned(self) -> Alignment:
+        """The alignment of a recorded path.
+
+        Raises
+        ------
+        ValueError
+            If the path was not recorded by anything.
+        """
+        if self.alignment is None:
+            raise ValueError(f"path {self.name} has no alignment")
+        return self.alignment
+
+    def table(self, recording_start_s: float) -> dict[str, object]:
+        """Return the alignment as plain values; the recording begins so late in the program."""
+        found = self.aligned
+        return {
+            "clock_ppm": found.clock_ppm,
+            "gain": found.gain,
+            "polarity": int(np.sign(found.gain)),
+            "residual_us": found.worst_lag_us[0],
+            "residual_uv_rms": self.noise_uv_rms,
+            "windows": [[t - recording_start_s, lag] for t, lag, _ in found.windows],
+        }
+
+
+def path_of(
+    name: str,
+    uv: Floats,
+    rate_hz: float,
+    program: Program,
+    *,
+    duration_s: float,
+    response: BandResponse = FLAT,
+    band_hz: tuple[float, float] | None = None,
+) -> Path:
+    """Align what a recorder saw of a program, and cut it to the scenario.
+
+    Parameters
+    ----------
+    name
+        The path: "loopback", "device", "monitor".
+    uv
+        Shape ``(n,)``: microvolts referred to the device's input, NaN where samples were lost.
+    rate_hz
+        The recorder's nominal rate.
+    program
+        What was played.
+    duration_s
+        Length of the scenario.
+    response, band_hz
+        What the recorder declares of its response.
+
+    Raises
+    ------
+    NotAnalysableError
+        If the program's markers are not in the recording.
+    """
+    waveform = Waveform(program.samples_uv, program.rate_hz, response)
+    found = align(uv, rate_hz, waveform, _markers_at(program, rate_hz))
+    whole = Recording(
+        samples_uv=uv[:, None],
+        rate_hz=rate_hz / (1 + found.drift),
+        channels=(Channel(name=name, band_hz=band_hz),),
+        start_s=found.offset_s - program.recording_start_s,
+        gaps=_gaps(uv),
+    )
+    recording = whole.cut(0.0, duration_s)
+    expected, _ = waveform.at(recording.times_s + program.recording_start_s)
+    left_uv = recording.samples_uv[:, 0] - found.gain * expected
+    return Path(
+        name=name,
+        recording=recording,
+        response=response,
+        alignment=found,
+        noise_uv_rms=float(np.sqrt(np.nanmean(left_uv**2))),
+    )
+
+
+def declared_response(profile: DeviceProfile) -> BandResponse:
+    """Return the response that a device's profile declares."""
+    return BandResponse(
+        highpass_hz=profile.band_hz[0],
+        highpass_order=profile.highpass_order,
+        lowpass_hz=profile.band_hz[1],
+        lowpass_order=profile.lowpass_order,
+    )
+
+
+def chain_measurements(path: Path, budget: list[Row]) -> list[Measurement]:
+    """Return alignment, amplitude and noise of a path beside what its budget declares."""
+    found, name, n = path.aligned, path.name, path.recording.n_samples
+    lag_us, lag_sd = found.worst_lag_us
+    noise_uv, budget_uv = path.noise_uv_rms, total_uv(budget)
+    relative = noise_uv / budget_uv
+    lost = sum(gap.n_samples for gap in path.recording.gaps)
+    return [
+        measured(f"align.residual_us.{name}", lag_us, "us", lag_sd),
+        measured(f"align.clock_ppm.{name}", found.clock_ppm, "ppm", 1e6 * found.drift_sd),
+        amplitude_error(path),
+        measured(f"amplitude.polarity.{name}", float(np.sign(found.gain)), "1"),
+        measured(f"noise.added_uv.{name}", noise_uv, "uV", noise_uv / np.sqrt(n)),
+        measured(f"noise.budget_uv.{name}", budget_uv, "uV", note="computed from declarations"),
+        measured(
+            f"noise.over_budget_pct.{name}",
+            100 * (relative - 1),
+            "%",
+            100 * relative / np.sqrt(n),
+        ),
+        measured(f"link.lost_samples.{name}", float(lost), "1"),
+    ]
+
+
+def raw_measurements(path: Path, program: Program) -> list[Measurement]:
+    """Return what the declared response explains: group delay, and the raw difference."""
+    uv = path.recording.samples_uv[:, 0]
+    known = np.isfinite(uv)
+    times_s = path.recording.times_s[known] + program.recording_start_s
+    value, slope = Waveform(program.samples_uv, program.rate_hz).at(times_s)
+    left_uv = uv[known] - value
+    delay_us = -1e6 * float(left_uv @ slope) / float(slope @ slope)
+    share = float(np.sqrt(np.mean(left_uv**2) / np.mean(value**2)))
+    return [
+        measured(
+            f"align.group_delay_us.{path.name}",
+            delay_us,
+            "us",
+            note="of the EMG, against the clean truth at the fitted clock offset",
+        ),
+        measured(
+            f"amplitude.raw_difference_pct.{path.name}",
+            100 * share,
+            "%",
+            note="rms of device minus clean truth, of the truth's rms",
+        ),
+    ]
+
+
+def monitor_measurements(path: Path) -> list[Measurement]:
+    """Return what tells amplifier and converter apart: the analogue output saw no converter."""
+    return [
+        amplitude_error(path),
+        measured(
+            f"noise.added_uv.{path.name}",
+            path.noise_uv_rms,
+            "uV",
+            note="of the device's analogue output, the scope's own noise included",
+        ),
+    ]
+
+
+def amplitude_error(path: Path) -> Measurement:
+    """Return the size of the gain against what is declared, in per cent."""
+    gain = path.aligned.gain
+    return measured(
+        f"amplitude.error_pct.{path.name}", 100 * (abs(gain) - 1), "%", 100 * path.aligned.gain_sd
+    )
+
+
+def measured(id: str, value: float, unit: str, sd: float = 0.0, note: str = "") -> Measurement:
+    """Return a measurement with the 95 % interval of a standard deviation, if there is one."""
+    wide = 1.96 * sd
+    return Measurement(
+        id=id,
+        value=value,
+        unit=unit,
+        note=note,
+        low=value - wide if sd else None,
+        high=value + wide if sd else None,
+    )
+
+
+def _gaps(uv: Floats) -> tuple[Gap, ...]:
+    """Return the runs of NaN."""
+    edges = np.flatnonzero(np.diff(np.isnan(uv).astype(np.int8), prepend=0, append=0))
+    return tuple(Gap(first_sample=int(a), n_samples=int(b - a)) for a, b in edges.reshape(-1, 2))
+
+
+def _markers_at(
+    program: Program, rate_hz: float
+) -> tuple[tuple[float, Floats], tuple[float, Floats]]:
+    """Return the markers as a recorder of another nominal rate sees them."""
+    opening, closing = (
+        (
+            start_s,
+            Waveform(shape, program.rate_hz).at(
+                np.arange(int(shape.size / program.rate_hz * rate_hz)) / rate_hz
+            )[0],
+        )
+        for start_s, shape in program.markers
+    )
+    return opening, closing
