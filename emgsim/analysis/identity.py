@@ -1,0 +1,163 @@
+"""Whether a train is one whole unit: splits, merges, followers, and trains that are no trains."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import signal
+
+from emgsim.analysis.detection import snippets
+from emgsim.analysis.learning import Unit, add_discharges, unit_at
+from emgsim.analysis.trains import checked, locked
+
+Floats = NDArray[np.float64]
+
+SUSPECT = 0.8  # a train with fewer expected intervals may be several units
+BETTER = 0.12  # the parts of a split must be that much more regular
+ALIKE = 0.85  # correlation of two templates that may be one
+FEWEST = 8
+
+
+def split(units: tuple[Unit, ...], residual: Floats, before: int, rate_hz: float) -> tuple[Unit, ...]:
+    """Split irregular trains by shape where the parts discharge more regularly.
+
+    Parameters
+    ----------
+    units
+        With their discharges.
+    residual
+        The signal without any of them.
+    before
+        Column of the spike in the templates.
+    rate_hz
+        Of the signal.
+    """
+    out: list[Unit] = []
+    for unit in units:
+        whole = checked(unit.positions / rate_hz)
+        parts = _parts(unit, residual, before, rate_hz) if whole.expected < SUSPECT else []
+        out.extend(parts or [unit])
+    return tuple(out)
+
+
+def _parts(unit: Unit, residual: Floats, before: int, rate_hz: float) -> list[Unit]:
+    if unit.positions.size < 2 * FEWEST or unit.energy == 0:
+        return []
+    alone = residual.copy()
+    add_discharges(alone, unit, before)
+    length = unit.template.size
+    pieces = snippets(alone, unit.positions, before, length - before)
+    scores = _shape_scores(pieces, unit.template)
+    best, found = checked(unit.positions / rate_hz).expected + BETTER, []
+    for k in (2, 3, 4):
+        labels = groups(scores, k)
+        trains = [unit.positions[labels == j] for j in range(k)]
+        if min(t.size for t in trains) < FEWEST:
+            continue
+        checks = [checked(t / rate_hz) for t in trains]
+        regular = sum(c.n * c.expected for c in checks) / unit.positions.size
+        if regular > best:
+            best = regular + 0.05
+            found = [
+                replace(
+                    unit_at(t, length), template=np.mean(pieces[labels == j], axis=0)
+                )
+                for j, t in enumerate(trains)
+            ]
+    return found
+
+
+def _shape_scores(pieces: Floats, template: Floats) -> Floats:
+    """Project on the three main directions of what differs, where the template has its energy."""
+    power = np.convolve(template**2, np.ones(9) / 9, mode="same")
+    rest = (pieces - np.median(pieces, axis=0)) * np.sqrt(power / power.max())
+    size = np.sum(rest**2, axis=1)
+    clean = rest[size <= np.quantile(size, 0.8)]
+    _, _, rows = np.linalg.svd(clean, full_matrices=False)
+    return np.asarray(rest @ rows[:3].T)
+
+
+def groups(points: Floats, k: int, *, sweeps: int = 30) -> NDArray[np.int64]:
+    """Return the label of each point by k-means, begun at the points farthest apart."""
+    centres = [np.median(points, axis=0)]
+    reach = np.quantile(np.sum((points - centres[0]) ** 2, axis=1), 0.9)
+    far = points[np.sum((points - centres[0]) ** 2, axis=1) <= reach]
+    centres = [far[int(np.argmax(np.sum((far - centres[0]) ** 2, axis=1)))]]
+    while len(centres) < k:
+        gap = np.min([np.sum((far - c) ** 2, axis=1) for c in centres], axis=0)
+        centres.append(far[int(np.argmax(gap))])
+    middle = np.array(centres)
+    for _ in range(sweeps):
+        labels = np.argmin(((points[:, None] - middle[None]) ** 2).sum(axis=2), axis=1)
+        moved = np.array(
+            [
+                np.median(points[labels == j], axis=0) if (labels == j).any() else middle[j]
+                for j in range(k)
+            ]
+        )
+        if np.array_equal(moved, middle):
+            break
+        middle = moved
+    return labels.astype(np.int64)
+
+
+def merged(units: tuple[Unit, ...], rate_hz: float) -> tuple[Unit, ...]:
+    """Join units of one shape whose discharges complete each other to one train."""
+    left = sorted(units, key=lambda u: -u.positions.size)
+    out: list[Unit] = []
+    while left:
+        unit = left.pop(0)
+        again = True
+        while again:
+            again = False
+            for other in list(left):
+                joined = _joined(unit, other, rate_hz)
+                if joined is not None:
+                    left.remove(other)
+                    unit, again = joined, True
+        out.append(unit)
+    return tuple(out)
+
+
+def _joined(one: Unit, other: Unit, rate_hz: float) -> Unit | None:
+    likeness, lag = similarity(one.template, other.template)
+    if likeness < ALIKE or abs(lag) > 0.002 * rate_hz:
+        return None
+    moved = other.positions - lag
+    positions = np.concatenate([one.positions, moved])
+    amplitudes = np.concatenate([one.amplitudes, other.amplitudes])
+    order = np.argsort(positions)
+    positions, amplitudes = positions[order], amplitudes[order]
+    fresh = np.concatenate([[True], np.diff(positions) > 0.002 * rate_hz])
+    positions, amplitudes = positions[fresh], amplitudes[fresh]
+    apart = checked(one.positions / rate_hz), checked(other.positions / rate_hz)
+    union = checked(positions / rate_hz)
+    separate = sum(c.n * c.expected for c in apart) / max(1, sum(c.n for c in apart))
+    if union.short > 0.05 or union.expected < min(0.9, separate - 0.03):
+        return None
+    return replace(one, positions=positions, amplitudes=amplitudes)
+
+
+def similarity(one: Floats, other: Floats) -> tuple[float, int]:
+    """Return the largest normalised correlation of two templates and its lag in samples.
+
+    The lag is that of ``one``'s features behind those of ``other``, sign reversed: adding
+    ``-lag`` to the positions of ``other`` puts them where ``one`` would stand.
+    """
+    norm = np.sqrt(float(one @ one) * float(other @ other))
+    if norm == 0:
+        return 0.0, 0
+    cross = signal.correlate(one, other) / norm
+    at = int(np.argmax(cross))
+    return float(cross[at]), at - (other.size - 1)
+
+
+def without_followers(units: tuple[Unit, ...], rate_hz: float) -> tuple[Unit, ...]:
+    """Drop units whose discharges follow a larger one at a fixed lag: they are parts of it."""
+    keep: list[Unit] = []
+    for unit in sorted(units, key=lambda u: -u.energy):
+        if not any(locked(unit.positions, other.positions, rate_hz) for other in keep):
+            keep.append(unit)
+    return tuple(keep)

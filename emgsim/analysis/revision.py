@@ -1,0 +1,221 @@
+"""Superpositions: all discharges of a short window are taken out and found again together.
+
+A beam search over which unit comes next keeps several explanations alive; matching pursuit keeps
+one and cannot take back a first choice that two overlapping spikes suggested between them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgsim.analysis.resolution import (
+    PHASES,
+    Discharge,
+    Pursuit,
+    between,
+    inserted,
+    insertion,
+    placed,
+)
+
+Floats = NDArray[np.float64]
+
+BEAM = 4  # explanations kept
+BRANCHES = 3  # next discharges tried of each
+DEPTH = 7  # discharges in one window
+HOPE = -8.0  # a first discharge may cost this much if its partner pays it back
+WORTHWHILE = 0.3  # gain that a changed explanation must bring
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Discharges in a window, what they leave of the correlations, and what they are worth."""
+
+    worth: float
+    correlation: Floats
+    discharges: tuple[Discharge, ...] = ()
+
+
+class Window:
+    """A short stretch of a pursuit whose own discharges have been taken out."""
+
+    def __init__(self, pursuit: Pursuit, first: int, last: int) -> None:
+        self.pursuit = pursuit
+        self.first, self.last = max(first, 1), min(last, pursuit.n - 1)
+        self.start = self.first - 1  # one sample more on each side, for vertices
+        cut = slice(self.start, self.last + 1)
+        self.bare = Explanation(0.0, pursuit.correlation[:, cut].copy())
+        self.prior = pursuit.prior[:, cut] + pursuit.barred[cut]
+
+    def gain(self, state: Explanation) -> Floats:
+        """Return what one more discharge at each sample would add."""
+        out = self.pursuit.dictionary.gain(state.correlation, slice(None)) + self.prior
+        for unit in {d.unit for d in state.discharges}:
+            likelihood = self.pursuit.dictionary.gain(
+                state.correlation[unit : unit + 1], slice(unit, unit + 1)
+            )
+            out[unit] = likelihood[0] + self._prior_of(unit, state.discharges)
+        out[:, 0] = out[:, -1] = -np.inf
+        return np.asarray(out)
+
+    def placed(self, state: Explanation, unit: int, column: int) -> Discharge:
+        """Return the discharge of a unit at the vertex near a column."""
+        row = state.correlation[unit]
+        return placed(self.pursuit.dictionary, unit, row, column, self.start)
+
+    def with_one_more(self, state: Explanation, one: Discharge) -> Explanation:
+        """Return the explanation with a discharge added, its worth counted exactly."""
+        dictionary = self.pursuit.dictionary
+        whole, phase = divmod(one.tick, PHASES)
+        value = between(state.correlation[one.unit], one.tick - self.start * PHASES)
+        worth = dictionary.fit(one.unit, value, one.amplitude)
+        worth += self._prior_at(one.unit, whole, state.discharges)
+        correlation = state.correlation.copy()
+        offset = self.start - whole + dictionary.length - 1
+        lo, hi = max(offset, 0), min(offset + correlation.shape[1], 2 * dictionary.length - 1)
+        if hi > lo:
+            cross = dictionary.cross[one.unit, phase][:, lo:hi]
+            correlation[:, lo - offset : hi - offset] -= one.amplitude * cross
+        if any(d.unit == one.unit and d.tick == one.tick for d in state.discharges):
+            worth = -np.inf
+        return Explanation(state.worth + worth, correlation, (*state.discharges, one))
+
+    def _marks(self, unit: int, discharges: tuple[Discharge, ...]) -> list[int | None]:
+        """Return a unit's discharges in the window and the two around it."""
+        train = self.pursuit.trains[unit]
+        own = sorted(d.tick // PHASES for d in discharges if d.unit == unit)
+        at = bisect_left(train, self.first * PHASES)
+        low = train[at - 1] // PHASES if at else None
+        high = train[at] // PHASES if at < len(train) else None
+        return [low, *own, high]
+
+    def _prior_at(self, unit: int, sample: int, discharges: tuple[Discharge, ...]) -> float:
+        low, *rest = self._marks(unit, discharges)
+        for mark in rest:
+            if mark is None or mark > sample:
+                break
+            low = mark
+        high = None if mark is None or mark <= sample else mark
+        return inserted(self.pursuit.log_densities[unit], sample, low, high)
+
+    def _prior_of(self, unit: int, discharges: tuple[Discharge, ...]) -> Floats:
+        """Return the firing-time prior of a unit given its discharges in and around the window."""
+        table = self.pursuit.log_densities[unit]
+        left, right = self.start, self.last + 1
+        out = self.pursuit.barred[left:right].copy()
+        for a, b in pairwise(self._marks(unit, discharges)):
+            start = left if a is None else min(max(a, left), right)
+            end = right if b is None else min(max(b, left), right)
+            if end > start:
+                out[start - left : end - left] += insertion(table, start, end, a, b)
+        return out
+
+    def children(self, state: Explanation) -> list[Explanation]:
+        """Return the explanations with the likeliest next discharges."""
+        gain = self.gain(state)
+        columns = gain.argmax(axis=1)
+        best = gain[np.arange(gain.shape[0]), columns]
+        least = HOPE if len(state.discharges) < 3 else 0.0
+        units = [int(u) for u in np.argsort(-best)[:BRANCHES] if best[u] > least]
+        taken = {(d.unit, d.tick) for d in state.discharges}
+        ones = [self.placed(state, u, int(columns[u])) for u in units]
+        return [self.with_one_more(state, d) for d in ones if (d.unit, d.tick) not in taken]
+
+    def explained(self) -> Explanation:
+        """Search for the explanation that is worth most."""
+        best, beam = self.bare, [self.bare]
+        finals = [self.bare]
+        for _ in range(DEPTH):
+            grown = [child for state in beam for child in self.children(state)]
+            if not grown:
+                break
+            beam = distinct(grown)[:BEAM]
+            finals.extend(beam[:2])
+        for state in sorted(finals, key=lambda s: -s.worth)[:3]:
+            better = self.polished(state)
+            if better.worth > best.worth:
+                best = better
+        return best
+
+    def polished(self, state: Explanation) -> Explanation:
+        """Place each discharge anew, given all the others of the explanation."""
+        for _ in range(2 if len(state.discharges) > 1 else 0):
+            for one in list(state.discharges):
+                others = self.rebuilt([d for d in state.discharges if d != one])
+                column = one.tick // PHASES - self.start
+                a, b = max(column - 4, 1), min(column + 5, state.correlation.shape[1] - 1)
+                if b <= a:
+                    continue
+                vertex = a + int(np.argmax(others.correlation[one.unit, a:b]))
+                state = self.with_one_more(others, self.placed(others, one.unit, vertex))
+        return state
+
+    def rebuilt(self, discharges: list[Discharge]) -> Explanation:
+        """Return the explanation made of these discharges."""
+        state = self.bare
+        for one in discharges:
+            state = self.with_one_more(state, one)
+        return state
+
+
+def distinct(states: list[Explanation]) -> list[Explanation]:
+    """Sort by worth and drop those that differ only in the order of their discharges."""
+    seen, out = set(), []
+    for state in sorted(states, key=lambda s: -s.worth):
+        key = tuple(sorted((d.unit, d.tick // (2 * PHASES)) for d in state.discharges))
+        if key not in seen:
+            seen.add(key)
+            out.append(state)
+    return out
+
+
+def revise(pursuit: Pursuit, half: int) -> int:
+    """Explain the neighbourhood of every discharge anew; return how many windows changed.
+
+    Parameters
+    ----------
+    pursuit
+        Its discharges are changed in place.
+    half
+        Samples from the middle of a window to its end.
+    """
+    changed, done = 0, -1
+    for middle in sorted(d.tick // PHASES for d in pursuit.discharges.values()):
+        if middle <= done:
+            continue
+        done = middle + half // 3
+        changed += _window_revised(pursuit, middle + half // 6, half)
+    return changed
+
+
+def _window_revised(pursuit: Pursuit, middle: int, half: int) -> bool:
+    first, last = middle - half, middle + half
+    old = [
+        pursuit.discharges[unit, tick]
+        for unit, train in enumerate(pursuit.trains)
+        for tick in train[bisect_left(train, first * PHASES) : bisect_left(train, last * PHASES)]
+    ]
+    if len(old) == 1 and _is_plain(pursuit, old[0], first, last):
+        return False
+    for one in old:
+        pursuit.take(one)
+    window = Window(pursuit, first, last)
+    before = window.rebuilt(sorted(old))
+    after = window.explained()
+    better = after.worth > before.worth + WORTHWHILE
+    for one in after.discharges if better else old:
+        pursuit.put(one)
+    return better
+
+
+def _is_plain(pursuit: Pursuit, one: Discharge, first: int, last: int) -> bool:
+    """Tell whether a lone discharge fits its template and leaves nothing to be explained."""
+    spread = (pursuit.dictionary.variance / pursuit.dictionary.pull[one.unit]) ** 0.5
+    if abs(one.amplitude - 1) > 1.5 * spread:
+        return False
+    return bool(pursuit.gain(slice(None), max(first, 0), last).max() < HOPE)
