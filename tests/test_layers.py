@@ -53,8 +53,10 @@ ALLOWED: dict[str, set[str]] = {
     # the bench stands above plant and instruments, neither of which knows of it.
     "bench": PURE | READING | {"stages", "align", "instruments", "plant.physics"},
     "record": PURE,
-    "running": PURE | {"stages", "align", "measures", "analysis", "bench", "files", "record",
-                       "scenario", "scoring", "simulation", "report"},
+    # What the chain did is computed from arrays: it knows programs and profiles, and opens nothing.
+    "chain": PURE | {"stages", "align", "bench.budget", "bench.program", "instruments.profiles"},
+    "running": PURE | {"analysis.plan", "bench", "chain", "files", "record", "scenario",
+                       "scoring", "simulation", "report"},
     "report": PURE | {"files", "record"},
     "testing": PURE | {"physiology.parameters", "scenario"},
     "cli": PURE | READING | {"analysis", "bench", "files", "instruments.drivers", "report",

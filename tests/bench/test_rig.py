@@ -84,7 +84,7 @@ def test_all_mistakes_are_named_at_once_with_the_nearest_names(tmp_path: Path):
         ("kind=real", "kind: "),
         ('schema="emgsim.rig/2"', "emgsim.rig/1"),
         ("limits.max_on_s=0", "limits.max_on_s: input should be greater than 0, got 0"),
-        ("limits.source_v_pk=nan", "limits.source_v_pk: input should be greater than 0, got nan"),
+        ("limits.source_v_pk=nan", "limits.source_v_pk: input should be a finite number, got nan"),
         ("fixture.ratio=1.1", "fixture.ratio: input should be less than or equal to 1, got 1.1"),
         ("source.load=low", "source.load: input should be 'high-z', got 'low'"),
         ("faults.drop_every_n_frames=-1", "faults.drop_every_n_frames: "),
