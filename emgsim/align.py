@@ -93,6 +93,25 @@ class Alignment:
         return self.offset_s + np.arange(n_samples, dtype=np.float64) * ((1 + self.drift) / rate_hz)
 
 
+def playback(
+    samples: Floats, rate_hz: float, opening: tuple[float, Floats], duration_s: float
+) -> slice:
+    """Return which samples hold the playback, begun by its opening marker.
+
+    A recorder runs for some time before it is triggered, and how long differs from run to run.
+    Cut to the playback, the samples are the same every time, and so is all that follows.
+
+    Raises
+    ------
+    NotAnalysableError
+        If the marker is not in the recording.
+    """
+    start_s, shape = opening
+    marker = round(_find(np.where(np.isfinite(samples), samples, 0.0), shape, 0))
+    first = max(0, marker - round(start_s * rate_hz))
+    return slice(first, first + round(duration_s * rate_hz))
+
+
 def align(
     samples: Floats,
     rate_hz: float,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emgsim.align import Alignment, Waveform, align
+from emgsim.align import Alignment, Waveform, align, playback
 from emgsim.bench.budget import Row, total_uv
 from emgsim.bench.program import Program
 from emgsim.instruments.profiles import DeviceProfile
@@ -108,7 +108,9 @@ def path_of(
         If the program's markers are not in the recording.
     """
     waveform = Waveform(program.samples_uv, program.rate_hz, response)
-    found = align(uv, rate_hz, waveform, _markers_at(program, rate_hz))
+    markers = _markers_at(program, rate_hz)
+    uv = uv[playback(uv, rate_hz, markers[0], program.duration_s)]
+    found = align(uv, rate_hz, waveform, markers)
     whole = Recording(
         samples_uv=uv[:, None],
         rate_hz=rate_hz / (1 + found.drift),

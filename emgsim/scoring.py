@@ -398,7 +398,8 @@ def wilson(successes: float, n: float) -> tuple[float, float]:
     p, z2 = successes / n, Z95**2
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # rounding must not put an end on the wrong side of the proportion itself
+    return max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))
 
 
 def _share(part: float, whole: float) -> float:

@@ -67,6 +67,8 @@ def gather(folder: Path, record: RunRecord) -> Material:
         if (got := _read(folder, wave, read_npz, missing)) is not None:
             recordings[path] = got[0]
             truth = got[1] if path == "truth" else truth
+        if path not in PATHS and path not in record.findings:
+            continue
         found = str(record.findings.get(path, {}).get("file", f"findings-{path}.json"))
         if (seen := _read(folder, found, read_findings, missing)) is not None:
             findings[path] = seen
@@ -84,8 +86,12 @@ def gather(folder: Path, record: RunRecord) -> Material:
 
 
 def paths(record: RunRecord) -> tuple[str, ...]:
-    """Return the paths of a run, the three usual ones first."""
-    return (*PATHS, *sorted({*record.captures, *record.findings} - set(PATHS)))
+    """Return the paths to be shown: the three usual ones, and what else was analysed.
+
+    Of a run that broke off before its analysis, all that was captured.
+    """
+    others = record.findings or record.captures
+    return (*PATHS, *sorted(set(others) - set(PATHS)))
 
 
 def _read(
