@@ -157,6 +157,7 @@ def test_hostile_texts_stay_texts(run, tmp_path) -> None:
         identities={evil: {"maker": evil}}, plan={evil: evil}, files={evil: evil},
         budgets={evil: [{"name": evil + "$x_$", "uv_rms": 1.0}]},
         captures={evil: {"file": "../outside.npz", "n_samples": evil, "gaps": [evil]}},
+        findings={evil: {"file": "../outside.json", "n_units": evil}},
         measurements=(replace(run[1].measurements[0], id=evil, note=evil, unit=evil),),
         errors=({"what": evil, "where": evil, "todo": evil},),
         stages=({"name": evil, "seconds": 1.0},),
