@@ -1,6 +1,7 @@
 """Wall time, CPU time and peak memory of the main job.
 
-``python benchmarks/main_job.py [SCENARIO]``. Memory is the largest sum of the resident sets of all processes of the run, sampled every 50 ms.
+``python benchmarks/main_job.py [SCENARIO]``. Memory is the largest sum of the resident sets of all
+processes of the run, sampled every 50 ms.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def similar_spikes(
     floor = 2 * FLOOR_SHARE * shapes.shape[1] * sd**2
     alike = distance < floor + SHAPE_VARIABILITY**2 * np.minimum(square[:, None], square[None, :])
     free = np.ones(positions.size, dtype=bool)
-    groups = []
+    groups: list[Floats] = []
     while True:
         votes = (alike & free[None, :]).sum(axis=1) * free
         # a large spike is rarer and clearer than a small one: it breaks near ties
@@ -75,4 +75,4 @@ def _grown(
 def _spread(positions: Floats) -> Floats:
     if positions.size <= MOST_SPIKES:
         return positions
-    return positions[np.linspace(0, positions.size - 1, MOST_SPIKES).astype(int)]
+    return np.asarray(positions[np.linspace(0, positions.size - 1, MOST_SPIKES).astype(int)])

@@ -53,8 +53,7 @@ def condition(samples_uv: Floats, rate_hz: float, start_s: float, plan: NeedlePl
     lowpass_hz = min(plan.lowpass_hz, 0.42 * rate_hz)
     target_hz = min(rate_hz, RATE_PER_LOWPASS * lowpass_hz)
     n_out = fft.next_fast_len(int(np.ceil(n * target_hz / rate_hz)), real=True)
-    if n_out >= n:
-        n_out = n
+    n_out = min(n, n_out)
     frequency = fft.rfftfreq(n, 1 / rate_hz)
     spectrum = fft.rfft(padded) * band(frequency, plan.highpass_hz, lowpass_hz)
     filtered = fft.irfft(spectrum[: n_out // 2 + 1], n_out) * (n_out / n)

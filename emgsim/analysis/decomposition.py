@@ -28,6 +28,7 @@ LAST_ROUNDS = 4
 FEWEST = 8  # discharges of a unit
 REGULAR_AT_FIRST = 0.5  # least share of expected intervals while units are still being found
 REGULAR_AT_LAST = 0.65
+HEAVIEST = 8.0  # mean square over robust variance: beyond it a whole unit is missing
 DISTRUST = 10.0  # jitter and unseen units err in the same direction for many samples on end
 
 
@@ -126,7 +127,10 @@ def with_new_units(work: Conditioned, model: Model, plan: NeedlePlan) -> Model:
 def learned(work: Conditioned, model: Model) -> Model:
     """Average all templates anew and measure what is left."""
     units, residual = relearned(work.samples, model.units, model.before)
-    return replace(model, units=units, variance=mean_square(residual, work.usable))
+    variance = min(
+        mean_square(residual, work.usable), HEAVIEST * floor_sd(residual, work.usable) ** 2
+    )
+    return replace(model, units=units, variance=variance)
 
 
 def parted(work: Conditioned, model: Model, plan: NeedlePlan) -> Model:
@@ -165,9 +169,8 @@ def resolved(work: Conditioned, model: Model, *, revisions: int = 0) -> Model:
 def pruned(model: Model, work: Conditioned, plan: NeedlePlan, least: float) -> Model:
     """Keep the units whose trains are trains, whole ones, and no echoes of others."""
     keep = []
-    for unit in model.units:
+    for unit in merged(model.units, work.rate_hz):
         train = checked(unit.positions / work.rate_hz)
         if train.n >= FEWEST and train.expected >= least and train.rate_hz >= plan.min_rate_hz:
             keep.append(unit)
-    units = without_followers(merged(tuple(keep), work.rate_hz), work.rate_hz)
-    return replace(model, units=units)
+    return replace(model, units=without_followers(tuple(keep), work.rate_hz)[: plan.max_units])

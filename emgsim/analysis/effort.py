@@ -19,7 +19,9 @@ SHORTEST_S = 0.2
 CONTRAST = 3.0  # a contraction is at least this much louder than rest
 
 
-def segmented(signal: Conditioned, span_s: tuple[float, float], *, active: bool) -> tuple[Event, ...]:
+def segmented(
+    signal: Conditioned, span_s: tuple[float, float], *, active: bool
+) -> tuple[Event, ...]:
     """Tell rest from contraction by the loudness of the filtered signal.
 
     Parameters
@@ -48,7 +50,7 @@ def segmented(signal: Conditioned, span_s: tuple[float, float], *, active: bool)
 
 
 def _louder_half(envelope: Floats) -> NDArray[np.bool_] | None:
-    """Split blocks into quiet and loud by Otsu's rule on the logarithm; None if there is one kind."""
+    """Split blocks into quiet and loud by Otsu's rule on the logarithm; None for one kind."""
     floor = max(1e-4 * float(envelope.max()), 1e-12)
     log = np.log(np.maximum(envelope, floor))
     ranked = np.sort(log)

@@ -17,10 +17,15 @@ Floats = NDArray[np.float64]
 SUSPECT = 0.8  # a train with fewer expected intervals may be several units
 BETTER = 0.12  # the parts of a split must be that much more regular
 ALIKE = 0.85  # correlation of two templates that may be one
+THE_SAME = 0.95
+SAME_ENERGY = 1.6
+FARTHEST_S = 0.004  # between the spikes that two halves of one unit were found by
 FEWEST = 8
 
 
-def split(units: tuple[Unit, ...], residual: Floats, before: int, rate_hz: float) -> tuple[Unit, ...]:
+def split(
+    units: tuple[Unit, ...], residual: Floats, before: int, rate_hz: float
+) -> tuple[Unit, ...]:
     """Split irregular trains by shape where the parts discharge more regularly.
 
     Parameters
@@ -61,9 +66,7 @@ def _parts(unit: Unit, residual: Floats, before: int, rate_hz: float) -> list[Un
         if regular > best:
             best = regular + 0.05
             found = [
-                replace(
-                    unit_at(t, length), template=np.mean(pieces[labels == j], axis=0)
-                )
+                replace(unit_at(t, length), template=np.mean(pieces[labels == j], axis=0))
                 for j, t in enumerate(trains)
             ]
     return found
@@ -100,7 +103,7 @@ def groups(points: Floats, k: int, *, sweeps: int = 30) -> NDArray[np.int64]:
         if np.array_equal(moved, middle):
             break
         middle = moved
-    return labels.astype(np.int64)
+    return np.asarray(labels, dtype=np.int64)
 
 
 def merged(units: tuple[Unit, ...], rate_hz: float) -> tuple[Unit, ...]:
@@ -123,21 +126,21 @@ def merged(units: tuple[Unit, ...], rate_hz: float) -> tuple[Unit, ...]:
 
 def _joined(one: Unit, other: Unit, rate_hz: float) -> Unit | None:
     likeness, lag = similarity(one.template, other.template)
-    if likeness < ALIKE or abs(lag) > 0.002 * rate_hz:
+    if likeness < ALIKE or abs(lag) > FARTHEST_S * rate_hz:
         return None
-    moved = other.positions - lag
-    positions = np.concatenate([one.positions, moved])
+    if max(one.energy, other.energy) > SAME_ENERGY * min(one.energy, other.energy):
+        return None
+    positions = np.concatenate([one.positions, other.positions - lag])
     amplitudes = np.concatenate([one.amplitudes, other.amplitudes])
     order = np.argsort(positions)
     positions, amplitudes = positions[order], amplitudes[order]
     fresh = np.concatenate([[True], np.diff(positions) > 0.002 * rate_hz])
-    positions, amplitudes = positions[fresh], amplitudes[fresh]
-    apart = checked(one.positions / rate_hz), checked(other.positions / rate_hz)
-    union = checked(positions / rate_hz)
-    separate = sum(c.n * c.expected for c in apart) / max(1, sum(c.n for c in apart))
-    if union.short > 0.05 or union.expected < min(0.9, separate - 0.03):
+    union = checked(positions[fresh] / rate_hz)
+    # two units of one shape would discharge at all intervals: three in ten would be short
+    most_short, least_expected = (0.10, 0.75) if likeness >= THE_SAME else (0.05, 0.90)
+    if union.short > most_short or union.expected < least_expected:
         return None
-    return replace(one, positions=positions, amplitudes=amplitudes)
+    return replace(one, positions=positions[fresh], amplitudes=amplitudes[fresh])
 
 
 def similarity(one: Floats, other: Floats) -> tuple[float, int]:

@@ -1,4 +1,4 @@
-"""Templates from discharges: the average of what each unit leaves when the others are taken away."""
+"""Templates from discharges: averages of what each unit leaves when the others are taken away."""
 
 from __future__ import annotations
 
@@ -119,4 +119,3 @@ def tapered(shape: Floats, before: int) -> Floats:
     window[:left] = np.sin(np.pi / 2 * (np.arange(left) + 0.5) / left) ** 2
     window[-right:] = np.sin(np.pi / 2 * (np.arange(right) + 0.5) / right)[::-1] ** 2
     return np.asarray(shape * window)
-

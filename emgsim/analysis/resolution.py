@@ -22,6 +22,8 @@ Flags = NDArray[np.bool_]
 
 PHASES = 8  # positions between two samples
 LEAST_AMPLITUDE = 0.6
+CLEAR = 150.0  # energy over variance of units whose absence leaves a mark
+BELIEVABLE = 2.5  # SD of a unit's amplitude around one
 BLOCK = 128  # samples; the best candidate of each is remembered
 
 
@@ -58,7 +60,10 @@ class Dictionary:
         self.n, self.length = self.templates.shape
         self.energy = np.sum(self.templates**2, axis=1)
         self.variance = variance
-        self.pull = variance / np.array([u.amplitude_sd for u in units]) ** 2
+        self.amplitude_sd = np.array([u.amplitude_sd for u in units])
+        self.reach = BELIEVABLE * self.amplitude_sd
+        self.pull = variance / self.amplitude_sd**2
+        self.is_clear = self.energy > CLEAR * variance
         self.cross = self._cross()
 
     def _cross(self) -> Floats:
@@ -94,8 +99,12 @@ class Dictionary:
         return np.asarray(out)
 
     def amplitude(self, unit: int, correlation: float) -> float:
-        """Return the likeliest amplitude given the correlation at one position."""
-        return float((correlation + self.pull[unit]) / (self.energy[unit] + self.pull[unit]))
+        """Return the likeliest believable amplitude given the correlation at one position.
+
+        What two overlapping spikes add up to must not all be given to the first of them.
+        """
+        best = (correlation + self.pull[unit]) / (self.energy[unit] + self.pull[unit])
+        return float(min(max(best, 1 - self.reach[unit]), 1 + self.reach[unit]))
 
     def fit(self, unit: int, correlation: float, amplitude: float) -> float:
         """Return the log likelihood gained by a discharge of this very amplitude."""
@@ -203,7 +212,7 @@ class Pursuit:
 def placed(
     dictionary: Dictionary, unit: int, correlation: Floats, column: int, first: int
 ) -> Discharge:
-    """Return the discharge at the vertex near a column of a correlation that begins at ``first``."""
+    """Return the discharge at the vertex near a column of a row that begins at ``first``."""
     tick = column * PHASES
     if 0 < column < correlation.size - 1:
         early, middle, late = correlation[column - 1 : column + 2].tolist()

@@ -7,11 +7,14 @@ one and cannot take back a first choice that two overlapping spikes suggested be
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from emgsim.analysis.resolution import (
     PHASES,
@@ -29,6 +32,8 @@ BEAM = 4  # explanations kept
 BRANCHES = 3  # next discharges tried of each
 DEPTH = 7  # discharges in one window
 HOPE = -8.0  # a first discharge may cost this much if its partner pays it back
+UNEXPLAINED = 0.35  # of a template left behind: something else is there
+ORDINARY = 2.0  # SD of an amplitude that needs no explanation
 WORTHWHILE = 0.3  # gain that a changed explanation must bring
 
 
@@ -128,19 +133,65 @@ class Window:
 
     def explained(self) -> Explanation:
         """Search for the explanation that is worth most."""
-        best, beam = self.bare, [self.bare]
-        finals = [self.bare]
+        best = self._searched([self.bare])
+        if self._is_whole(best):
+            return best
+        middle = (self.first + self.last) // 2
+        near = (self.last - self.first) // 4
+        aside = [d for d in best.discharges if abs(d.position - middle) > near]
+        seeds = [pair for base in (self.bare, self.rebuilt(aside)) for pair in self.pairs(base)]
+        again = self._searched(distinct([self.polished(seed) for seed in seeds])[:BEAM])
+        return max(best, again, key=lambda state: state.worth)
+
+    def _searched(self, beam: list[Explanation]) -> Explanation:
+        """Return the best of what grows from some explanations, discharge by discharge."""
+        finals = [self.bare, *beam]
         for _ in range(DEPTH):
             grown = [child for state in beam for child in self.children(state)]
             if not grown:
                 break
             beam = distinct(grown)[:BEAM]
             finals.extend(beam[:2])
-        for state in sorted(finals, key=lambda s: -s.worth)[:3]:
-            better = self.polished(state)
-            if better.worth > best.worth:
-                best = better
-        return best
+        ranked = sorted(finals, key=lambda state: -state.worth)[:3]
+        better = [self.polished(state) for state in ranked]
+        return max([self.bare, *better], key=lambda state: state.worth)
+
+    def _is_whole(self, state: Explanation) -> bool:
+        """Tell whether nothing template-like is left and all amplitudes are ordinary."""
+        dictionary = self.pursuit.dictionary
+        left = np.abs(state.correlation).max(axis=1) / dictionary.energy
+        if np.any(left[dictionary.is_clear] > UNEXPLAINED):
+            return False
+        return all(
+            abs(d.amplitude - 1) <= ORDINARY * dictionary.amplitude_sd[d.unit]
+            for d in state.discharges
+        )
+
+    def pairs(self, state: Explanation) -> list[Explanation]:
+        """Return the explanations with the likeliest two more discharges, found together.
+
+        Two potentials can cancel each other so far that neither is seen alone. Every pair of
+        units is tried at every pair of samples, with the amplitude one.
+        """
+        dictionary = self.pursuit.dictionary
+        single = state.correlation - dictionary.energy[:, None] / 2
+        single = single / dictionary.variance + self.prior
+        n, reach = single.shape[1], dictionary.length - 1
+        best: list[tuple[float, int, int, int, int]] = []
+        for one, other in combinations(np.flatnonzero(dictionary.is_clear).tolist(), 2):
+            row = np.zeros(2 * n - 1)  # correlation of `one` at a sample with `other` at another
+            a, b = max(reach - n + 1, 0), min(reach + n, 2 * reach + 1)
+            row[a - reach + n - 1 : b - reach + n - 1] = dictionary.cross[one, 0, other, a:b]
+            overlap = sliding_window_view(row / dictionary.variance, n)[::-1]
+            joint = single[one][:, None] + single[other][None, :] - overlap
+            at, then = divmod(int(np.argmax(joint)), n)
+            best.append((float(joint[at, then]), one, at, other, then))
+        out = []
+        for _, one, at, other, then in sorted(best, reverse=True)[:BEAM]:
+            first = Discharge((self.start + at) * PHASES, one, 1.0)
+            second = Discharge((self.start + then) * PHASES, other, 1.0)
+            out.append(self.with_one_more(self.with_one_more(state, first), second))
+        return out
 
     def polished(self, state: Explanation) -> Explanation:
         """Place each discharge anew, given all the others of the explanation."""
@@ -155,7 +206,7 @@ class Window:
                 state = self.with_one_more(others, self.placed(others, one.unit, vertex))
         return state
 
-    def rebuilt(self, discharges: list[Discharge]) -> Explanation:
+    def rebuilt(self, discharges: Sequence[Discharge]) -> Explanation:
         """Return the explanation made of these discharges."""
         state = self.bare
         for one in discharges:
@@ -185,12 +236,25 @@ def revise(pursuit: Pursuit, half: int) -> int:
         Samples from the middle of a window to its end.
     """
     changed, done = 0, -1
-    for middle in sorted(d.tick // PHASES for d in pursuit.discharges.values()):
+    known = [d.tick // PHASES for d in pursuit.discharges.values()]
+    for middle in sorted({*known, *_leftovers(pursuit, half)}):
         if middle <= done:
             continue
         done = middle + half // 3
         changed += _window_revised(pursuit, middle + half // 6, half)
     return changed
+
+
+def _leftovers(pursuit: Pursuit, apart: int) -> list[int]:
+    """Return the samples where something like a template is left unexplained."""
+    dictionary = pursuit.dictionary
+    if not dictionary.is_clear.any():
+        return []
+    share = np.abs(pursuit.correlation[dictionary.is_clear])
+    share = (share / dictionary.energy[dictionary.is_clear, None]).max(axis=0)
+    share[pursuit.barred < 0] = 0.0
+    top = ndimage.maximum_filter1d(share, 2 * apart + 1, mode="constant")
+    return np.flatnonzero((share == top) & (share > UNEXPLAINED)).tolist()
 
 
 def _window_revised(pursuit: Pursuit, middle: int, half: int) -> bool:
@@ -215,7 +279,10 @@ def _window_revised(pursuit: Pursuit, middle: int, half: int) -> bool:
 
 def _is_plain(pursuit: Pursuit, one: Discharge, first: int, last: int) -> bool:
     """Tell whether a lone discharge fits its template and leaves nothing to be explained."""
-    spread = (pursuit.dictionary.variance / pursuit.dictionary.pull[one.unit]) ** 0.5
-    if abs(one.amplitude - 1) > 1.5 * spread:
+    dictionary = pursuit.dictionary
+    if abs(one.amplitude - 1) > ORDINARY * dictionary.amplitude_sd[one.unit]:
+        return False
+    left = np.abs(pursuit.correlation[:, max(first, 0) : last]).max(axis=1)
+    if np.any(left[dictionary.is_clear] > UNEXPLAINED * dictionary.energy[dictionary.is_clear]):
         return False
     return bool(pursuit.gain(slice(None), max(first, 0), last).max() < HOPE)

@@ -13,7 +13,10 @@ SHORTEST_S = 0.02  # no motor neuron of a voluntary contraction repeats sooner, 
 LONGEST_S = 1.0  # of the interval table; longer ones say nothing
 MISSED = 0.10  # share of discharges that may go unseen, so that intervals double
 STRAY = 0.002  # share of intervals that follow no rule
-TOO_SHORT = 1e-6
+TOO_SHORT = 1e-6  # how much likelier any other interval is than one below the shortest
+LOCK_RANGE_S = 0.010
+LOCK_WINDOW_S = 0.0006
+LOCKED = 0.35  # share of the smaller train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +82,8 @@ def _renewal(gap_s: Floats, intervals: Intervals) -> Floats:
     for step in range(1, 6):
         sd_s = intervals.sd_s * np.sqrt(step)
         z = (gap_s - step * intervals.mean_s) / sd_s
-        out += (1 - MISSED) * MISSED ** (step - 1) * np.exp(-0.5 * z**2) / (sd_s * np.sqrt(2 * np.pi))
+        share = (1 - MISSED) * MISSED ** (step - 1)
+        out += share * np.exp(-0.5 * z**2) / (sd_s * np.sqrt(2 * np.pi))
     return out
 
 
@@ -109,11 +113,6 @@ def checked(times_s: Floats) -> TrainCheck:
         expected=core.size / steps.size,
         short=float(np.mean(ratio < 0.5)),
     )
-
-
-LOCK_RANGE_S = 0.010
-LOCK_WINDOW_S = 0.0006
-LOCKED = 0.35  # share of the smaller train
 
 
 def locked(one: Floats, other: Floats, rate_hz: float) -> bool:

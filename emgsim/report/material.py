@@ -94,9 +94,7 @@ def paths(record: RunRecord) -> tuple[str, ...]:
     return (*PATHS, *sorted(set(others) - set(PATHS)))
 
 
-def _read(
-    folder: Path, name: str, read: Callable[[Path], T], missing: dict[str, str]
-) -> T | None:
+def _read(folder: Path, name: str, read: Callable[[Path], T], missing: dict[str, str]) -> T | None:
     """Read a file of the run, or note why it cannot be read."""
     inside = (folder / name).resolve().is_relative_to(folder.resolve())
     try:

@@ -123,9 +123,7 @@ def _keeps_side(measurement: Measurement, shown: list[float], places: int) -> bo
     limit = measurement.limit
     bounds = [] if limit is None else [b for b in (limit.low, limit.high) if b is not None]
     return all(
-        (x > b) - (x < b) == ((r := round(x, places)) > b) - (r < b)
-        for b in bounds
-        for x in shown
+        (x > b) - (x < b) == ((r := round(x, places)) > b) - (r < b) for b in bounds for x in shown
     )
 
 

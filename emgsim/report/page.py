@@ -97,9 +97,7 @@ def _head(record: RunRecord) -> dict[str, Any]:
 
 def _scores(record: RunRecord) -> dict[str, Any]:
     """Return the score rows of detectable or found units, the largest unit first, and the rest."""
-    rows = [
-        {"path": path, **row} for path in paths(record) for row in record.scores.get(path, [])
-    ]
+    rows = [{"path": path, **row} for path in paths(record) for row in record.scores.get(path, [])]
     shown = [row for row in rows if row.get("detectable") or row.get("found_id") is not None]
     shown.sort(key=lambda row: (-float(row.get("amplitude_uv") or 0), str(row.get("truth_id"))))
     units = {row.get("truth_id") for row in rows} - {row.get("truth_id") for row in shown}
