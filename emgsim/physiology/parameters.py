@@ -79,9 +79,19 @@ class Muscle(Parameters):
 
     name: str
     radius_mm: float = Field(gt=1)  # of its cross-section, taken as a circle
+    fat_mm: float = Field(0.0, ge=0, le=60)  # between muscle and skin
+    nerve: str = ""
+    roots: dict[str, float] = Field(default_factory=dict)  # share of each root's axons; sum 1
     pool: Pool
     fibres: Fibres
     medium: Medium = Medium()
+
+    @model_validator(mode="after")
+    def _roots_share_the_axons(self) -> Self:
+        total = sum(self.roots.values())
+        if self.roots and (min(self.roots.values()) <= 0 or abs(total - 1) > 1e-6):
+            raise ValueError(f"roots must be > 0 and add up to 1, got {total:g}")
+        return self
 
     @model_validator(mode="after")
     def _territories_fit(self) -> Self:
