@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +25,11 @@ COMPARED_S = (0.0012, 0.0016)  # around a spike, when spikes are grouped
 APART_S = 0.0015  # two spikes closer than this belong to one potential
 REVISED_S = 0.003  # half the window in which superpositions are explained anew
 ROUNDS = 5  # of looking for more units, in each of two spectra
-LAST_ROUNDS = 4
+LAST_ROUNDS = 3
 FEWEST = 8  # discharges of a unit
 REGULAR_AT_FIRST = 0.5  # least share of expected intervals while units are still being found
-REGULAR_AT_LAST = 0.65
+REGULAR_AT_LAST = 0.70
+LEAST_CLEAR = 500.0  # energy over variance; below it chance builds trains out of the murmur
 HEAVIEST = 8.0  # mean square over robust variance: beyond it a whole unit is missing
 DISTRUST = 10.0  # jitter and unseen units err in the same direction for many samples on end
 
@@ -82,8 +84,8 @@ def decompose(
     model = _all_found(work, model, plan, watch)
     for turn in range(LAST_ROUNDS):
         n = len(model.units)
-        model = learned(work, resolved(work, model, revisions=1))
-        model = pruned(model, work, plan, REGULAR_AT_LAST)
+        model = learned(work, resolved(work, model, revised="thoroughly" if turn else "quickly"))
+        model = pruned(model, work, plan, REGULAR_AT_LAST, least_clear=LEAST_CLEAR)
         watch("revised", work, model)
         if not model.units or (turn > 0 and len(model.units) == n):
             break
@@ -141,16 +143,19 @@ def parted(work: Conditioned, model: Model, plan: NeedlePlan) -> Model:
     return learned(work, replace(model, units=units))
 
 
-def resolved(work: Conditioned, model: Model, *, revisions: int = 0) -> Model:
-    """Find all discharges of the known templates anew."""
+def resolved(
+    work: Conditioned, model: Model, *, revised: Literal["", "quickly", "thoroughly"] = ""
+) -> Model:
+    """Find all discharges of the known templates anew, superpositions revised if asked for."""
     dictionary = Dictionary(model.units, model.before, max(DISTRUST * model.variance, 1e-12))
     tables = [
         log_density(intervals_of(u.positions / work.rate_hz), work.rate_hz) for u in model.units
     ]
     pursuit = Pursuit(dictionary, work.samples, work.usable, tables)
     pursuit.fill()
-    for _ in range(revisions):
-        revise(pursuit, round(REVISED_S * work.rate_hz))
+    if revised:
+        half = round(REVISED_S * work.rate_hz)
+        revise(pursuit, half, thorough=revised == "thoroughly")
         pursuit.fill()
     found: list[list[Discharge]] = [[] for _ in model.units]
     for discharge in sorted(pursuit.discharges.values()):
@@ -166,11 +171,15 @@ def resolved(work: Conditioned, model: Model, *, revisions: int = 0) -> Model:
     return replace(model, units=tuple(units))
 
 
-def pruned(model: Model, work: Conditioned, plan: NeedlePlan, least: float) -> Model:
+def pruned(
+    model: Model, work: Conditioned, plan: NeedlePlan, least: float, *, least_clear: float = 0.0
+) -> Model:
     """Keep the units whose trains are trains, whole ones, and no echoes of others."""
     keep = []
     for unit in merged(model.units, work.rate_hz):
         train = checked(unit.positions / work.rate_hz)
+        if unit.energy < least_clear * model.variance:
+            continue
         if train.n >= FEWEST and train.expected >= least and train.rate_hz >= plan.min_rate_hz:
             keep.append(unit)
     return replace(model, units=without_followers(tuple(keep), work.rate_hz)[: plan.max_units])

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
+from scipy import linalg, signal
 
 from emgsim.analysis.detection import snippets
 from emgsim.analysis.learning import Unit, add_discharges, unit_at
@@ -78,8 +78,10 @@ def _shape_scores(pieces: Floats, template: Floats) -> Floats:
     rest = (pieces - np.median(pieces, axis=0)) * np.sqrt(power / power.max())
     size = np.sum(rest**2, axis=1)
     clean = rest[size <= np.quantile(size, 0.8)]
-    _, _, rows = np.linalg.svd(clean, full_matrices=False)
-    return np.asarray(rest @ rows[:3].T)
+    _, columns = linalg.eigh(
+        clean.T @ clean, subset_by_index=[clean.shape[1] - 3, clean.shape[1] - 1]
+    )
+    return np.asarray(rest @ columns)
 
 
 def groups(points: Floats, k: int, *, sweeps: int = 30) -> NDArray[np.int64]:

@@ -68,5 +68,4 @@ def clipped_share(samples: Floats) -> float:
         edges = np.diff(at)
         runs = np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
         count += int(runs[runs >= CLIPPED_RUN].sum())
-    flat_rest = count == samples.size or np.median(samples) in (samples.min(), samples.max())
-    return 0.0 if flat_rest and np.ptp(samples) == 0 else count / samples.size
+    return count / samples.size

@@ -23,6 +23,7 @@ Flags = NDArray[np.bool_]
 PHASES = 8  # positions between two samples
 LEAST_AMPLITUDE = 0.6
 CLEAR = 150.0  # energy over variance of units whose absence leaves a mark
+CLEAR_SHARE = 0.02  # of the largest energy; smaller ones are not worth a search
 BELIEVABLE = 2.5  # SD of a unit's amplitude around one
 BLOCK = 128  # samples; the best candidate of each is remembered
 
@@ -63,7 +64,8 @@ class Dictionary:
         self.amplitude_sd = np.array([u.amplitude_sd for u in units])
         self.reach = BELIEVABLE * self.amplitude_sd
         self.pull = variance / self.amplitude_sd**2
-        self.is_clear = self.energy > CLEAR * variance
+        least = max(CLEAR * variance, CLEAR_SHARE * float(self.energy.max(initial=0.0)))
+        self.is_clear = self.energy > least
         self.cross = self._cross()
 
     def _cross(self) -> Floats:

@@ -29,6 +29,7 @@ from emgsim.analysis.resolution import (
 Floats = NDArray[np.float64]
 
 BEAM = 4  # explanations kept
+SEEDS = 3  # pairs that a second search begins with
 BRANCHES = 3  # next discharges tried of each
 DEPTH = 7  # discharges in one window
 HOPE = -8.0  # a first discharge may cost this much if its partner pays it back
@@ -131,16 +132,19 @@ class Window:
         ones = [self.placed(state, u, int(columns[u])) for u in units]
         return [self.with_one_more(state, d) for d in ones if (d.unit, d.tick) not in taken]
 
-    def explained(self) -> Explanation:
-        """Search for the explanation that is worth most."""
+    def explained(self, *, thorough: bool = True) -> Explanation:
+        """Search for the explanation that is worth most.
+
+        A thorough search tries all pairs wherever something is left over.
+        """
         best = self._searched([self.bare])
-        if self._is_whole(best):
+        if not thorough or self._is_whole(best):
             return best
         middle = (self.first + self.last) // 2
         near = (self.last - self.first) // 4
         aside = [d for d in best.discharges if abs(d.position - middle) > near]
         seeds = [pair for base in (self.bare, self.rebuilt(aside)) for pair in self.pairs(base)]
-        again = self._searched(distinct([self.polished(seed) for seed in seeds])[:BEAM])
+        again = self._searched([self.polished(seed) for seed in distinct(seeds)[:SEEDS]])
         return max(best, again, key=lambda state: state.worth)
 
     def _searched(self, beam: list[Explanation]) -> Explanation:
@@ -225,8 +229,8 @@ def distinct(states: list[Explanation]) -> list[Explanation]:
     return out
 
 
-def revise(pursuit: Pursuit, half: int) -> int:
-    """Explain the neighbourhood of every discharge anew; return how many windows changed.
+def revise(pursuit: Pursuit, half: int, *, thorough: bool = True) -> int:
+    """Explain the neighbourhood of every clear discharge anew; return how many windows changed.
 
     Parameters
     ----------
@@ -234,14 +238,17 @@ def revise(pursuit: Pursuit, half: int) -> int:
         Its discharges are changed in place.
     half
         Samples from the middle of a window to its end.
+    thorough
+        Try all pairs of units wherever something is left over.
     """
     changed, done = 0, -1
-    known = [d.tick // PHASES for d in pursuit.discharges.values()]
+    clear = pursuit.dictionary.is_clear
+    known = [d.tick // PHASES for d in pursuit.discharges.values() if clear[d.unit]]
     for middle in sorted({*known, *_leftovers(pursuit, half)}):
         if middle <= done:
             continue
         done = middle + half // 3
-        changed += _window_revised(pursuit, middle + half // 6, half)
+        changed += _window_revised(pursuit, middle + half // 6, half, thorough)
     return changed
 
 
@@ -257,7 +264,7 @@ def _leftovers(pursuit: Pursuit, apart: int) -> list[int]:
     return np.flatnonzero((share == top) & (share > UNEXPLAINED)).tolist()
 
 
-def _window_revised(pursuit: Pursuit, middle: int, half: int) -> bool:
+def _window_revised(pursuit: Pursuit, middle: int, half: int, thorough: bool) -> bool:
     first, last = middle - half, middle + half
     old = [
         pursuit.discharges[unit, tick]
@@ -270,7 +277,7 @@ def _window_revised(pursuit: Pursuit, middle: int, half: int) -> bool:
         pursuit.take(one)
     window = Window(pursuit, first, last)
     before = window.rebuilt(sorted(old))
-    after = window.explained()
+    after = window.explained(thorough=thorough)
     better = after.worth > before.worth + WORTHWHILE
     for one in after.discharges if better else old:
         pursuit.put(one)

@@ -153,3 +153,9 @@ def test_followers_are_seen_and_strangers_are_not() -> None:
     other = np.cumsum(0.09 * (1 + 0.15 * rng.standard_normal(220))) * RATE_HZ
     assert locked(one, one + 0.003 * RATE_HZ, RATE_HZ)
     assert not locked(one, other, RATE_HZ)
+
+
+def test_no_discharge_follows_within_twenty_milliseconds() -> None:
+    """Even when nothing is known of a train, its neuron does not repeat at once."""
+    table = log_density(UNKNOWN, RATE_HZ)
+    assert table[80] < table[800] - 10.0
