@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from types import TracebackType
 from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -180,12 +179,7 @@ class KeysightInfiniivision:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
 
     def _put_trigger(self) -> None:
