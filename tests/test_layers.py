@@ -74,7 +74,7 @@ OUTSIDE_WORLD = {
 }
 PURE_ROOMS = {"errors", "seeds", "recording", "verdict", "stages", "measures", "estimators",
               "align", "physiology", "analysis", "plant", "simulation", "scoring"}
-HEAVY = ("numpy", "scipy", "pyvisa", "serial", "matplotlib", "simpy", "jinja2")
+HEAVY = ("numpy", "scipy", "numba", "pyvisa", "serial", "matplotlib", "simpy", "jinja2")
 
 
 def room_of(module: str) -> str:
