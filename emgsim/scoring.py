@@ -222,7 +222,7 @@ def compare(
     )
     true_trains = [_inside(unit.spike_times_s, span) for unit in truth.units]
     found_trains = [np.sort(unit.discharge_times_s) for unit in findings.units]
-    pairs = _match_units(true_trains, found_trains, tolerance_s, max_lag_s)
+    pairs, resembling = _match_units(true_trains, found_trains, tolerance_s, max_lag_s)
     ratios = (
         {unit.id: math.inf for unit in truth.units}
         if recording is None
@@ -244,9 +244,7 @@ def compare(
         )
     taken = {pair.found for pair in pairs.values()}
     loose = [j for j in range(len(found_trains)) if j not in taken]
-    duplicates = [
-        j for j in loose if _resembles(found_trains[j], true_trains, tolerance_s, max_lag_s)
-    ]
+    duplicates = [j for j in loose if j in resembling]
     return Score(
         units=tuple(scores),
         n_found=len(found_trains),
@@ -357,30 +355,20 @@ def _pair(true_s: Floats, found_s: Floats, j: int, tolerance_s: float, max_lag_s
 
 def _match_units(
     true_trains: list[Floats], found_trains: list[Floats], tolerance_s: float, max_lag_s: float
-) -> Mapping[int, _Pair]:
+) -> tuple[Mapping[int, _Pair], set[int]]:
+    """Return the pair of each matched true unit, and the found units that resemble a true one."""
     table = [
         [_pair(t, f, j, tolerance_s, max_lag_s) for j, f in enumerate(found_trains)]
         for t in true_trains
     ]
     if not table or not table[0]:
-        return {}
+        return {}, set()
     agreement = np.array([[pair.counts.jaccard for pair in row] for row in table])
     agreement = np.nan_to_num(agreement)
+    alike = agreement >= MATCHED_JACCARD
     rows, columns = linear_sum_assignment(-agreement)
-    return {
-        int(i): table[i][j]
-        for i, j in zip(rows, columns, strict=True)
-        if agreement[i, j] >= MATCHED_JACCARD
-    }
-
-
-def _resembles(
-    found_s: Floats, true_trains: list[Floats], tolerance_s: float, max_lag_s: float
-) -> bool:
-    return any(
-        _pair(t, found_s, 0, tolerance_s, max_lag_s).counts.jaccard >= MATCHED_JACCARD
-        for t in true_trains
-    )
+    pairs = {int(i): table[i][j] for i, j in zip(rows, columns, strict=True) if alike[i, j]}
+    return pairs, {int(j) for j in np.flatnonzero(alike.any(axis=0))}
 
 
 def _inside(times_s: Floats, span: tuple[float, float] | None) -> Floats:

@@ -12,7 +12,7 @@ from scipy import fft
 
 from emgsim.errors import InputError
 from emgsim.physiology.fibres import place_unit
-from emgsim.physiology.muap import MuapGrid, muap_grid, unit_muap_uv
+from emgsim.physiology.muap import muap_grid, unit_muap_uv
 from emgsim.physiology.pool import (
     discharge_times,
     excitation_for,
@@ -71,7 +71,7 @@ def simulate(scenario: Scenario, *, seed: int | None = None) -> tuple[Recording,
         add_train(samples_uv, rate_hz, 0.0, unit)
     truth = Truth(
         units=units,
-        muap_rate_hz=_muap_grid(scenario).rate_hz,
+        muap_rate_hz=rate_hz,
         events=_events(scenario.phases),
         effort_times_s=times_s,
         effort=effort,
@@ -97,10 +97,6 @@ def effort_profile(phases: tuple[Phase, ...]) -> tuple[Floats, Floats]:
         effort[inside] = phase.level_mvc * rise
         begin_s += phase.duration_s
     return np.asarray(times_s, dtype=np.float64), effort
-
-
-def _muap_grid(scenario: Scenario) -> MuapGrid:
-    return muap_grid(scenario.acquisition.rate_hz, scenario.muscle.fibres.length_mm)
 
 
 def _units(scenario: Scenario, trains: list[Floats], seed: int) -> tuple[MotorUnit, ...]:
