@@ -151,6 +151,8 @@ def simulate(
     seed: Seed | None = None,
     duration_s: float | None = None,
     rate_hz: float | None = None,
+    clean: bool = False,
+    fibre_truth: bool = False,
     set_: Overrides = (),
 ) -> int:
     """Simulate a scenario into an .npz file, with its truth.
@@ -167,6 +169,10 @@ def simulate(
         Length of the last phase is changed so that the recording is this long.
     rate_hz
         Takes the place of the scenario's sampling rate.
+    clean
+        Leave out the electrode's thermal noise, and what an amplifier would add: what a rig plays.
+    fibre_truth
+        Keep each near fibre's arrival and block at each discharge.
     set_
         key.path=value of the scenario.
     """
@@ -181,7 +187,9 @@ def simulate(
     loaded = load_scenario(scenario, overrides=overrides)
     if duration_s is not None:
         loaded = lasting(loaded, duration_s)
-    recording, truth = simulate_scenario(loaded, seed=seed)
+    recording, truth = simulate_scenario(
+        loaded, seed=seed, for_playing=clean, fibre_truth=fibre_truth
+    )
     with _writing(output):
         write_npz(output, recording, truth)
     n = sum(unit.discharge_times_s.size for unit in truth.units)

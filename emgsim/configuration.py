@@ -129,13 +129,15 @@ def _only_follows(detail: ErrorDetails, details: list[ErrorDetails]) -> bool:
 
 
 def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
-    location = detail["loc"]
-    path = ".".join(str(part) for part in location)
+    place, models = _walk(model, detail["loc"])
+    path = ".".join(place)
     kind = detail["type"]
     if kind == "extra_forbidden":
-        return f"{path}: unknown key{nearest(str(location[-1]), _fields(model, location[:-1]))}"
+        return f"{path}: unknown key{nearest(place[-1], _keys(models))}"
     if kind == "missing":
         return f"{path}: missing"
+    if kind.startswith("union_tag"):
+        return _kind_sentence(path, detail)
     message = detail["msg"].removeprefix("Value error, ")
     prefix = f"{path}: " if path else ""
     if isinstance(detail["input"], Mapping):  # a rule between the keys of one table
@@ -143,19 +145,49 @@ def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
     return f"{prefix}{message[0].lower()}{message[1:]}, got {detail['input']!r}"
 
 
-def _fields(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that a table at this place may have."""
+def _kind_sentence(path: str, detail: ErrorDetails) -> str:
+    """Tell of a table whose ``kind`` is missing, or none of those that there are."""
+    context = detail.get("ctx", {})
+    if "expected_tags" not in context:
+        return f"{path}.kind: missing"
+    known = context["expected_tags"].replace("'", "").split(", ")
+    return f"{path}.kind: no kind {context['tag']!r}{nearest(context['tag'], known)}"
+
+
+def _walk(
+    model: type[BaseModel], location: tuple[int | str, ...]
+) -> tuple[list[str], list[type[BaseModel]]]:
+    """Return a place as a file's author sees it, and the models of the table that holds it.
+
+    Where a table has a ``kind``, pydantic puts the kind into the place as a step of its own.
+    """
     here: list[type[BaseModel]] = [model]
-    for part in location:
+    holders = here
+    place: list[str] = []
+    for part in map(str, location):
+        of_kind = [m for m in here if _kind_of(m) == part]
+        if of_kind and not any(part in m.model_fields for m in here):
+            here = of_kind
+            continue
+        place.append(part)
+        holders = here
         following: list[type[BaseModel]] = []
         for candidate in here:
-            field = candidate.model_fields.get(str(part))
+            field = candidate.model_fields.get(part)
             if field is not None:
                 following += _models_in(field.annotation)
         here = following or here
-    return sorted(
-        {field.alias or name for model_ in here for name, field in model_.model_fields.items()}
-    )
+    return place, holders
+
+
+def _kind_of(model: type[BaseModel]) -> str | None:
+    field = model.model_fields.get("kind")
+    return None if field is None else str(field.default)
+
+
+def _keys(models: list[type[BaseModel]]) -> set[str]:
+    """Return the keys that a table of these models may have."""
+    return {field.alias or name for model in models for name, field in model.model_fields.items()}
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

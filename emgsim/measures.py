@@ -30,7 +30,7 @@ QUIET_MS = 2.0  # so long must it be quiet before a duration is over
 PHASE_UV = 20.0  # a phase reaches beyond it on its own side
 TURN_UV = 50.0
 SPIKE_TURN_UV = 20.0  # the peaks of rise time and spike duration
-LEAST_POSITIVE_SHARE = 0.01  # of the amplitude: below it no positive peak leads the spike
+LEAST_SHARE = 0.01  # of the amplitude: below it neither a positive nor a negative peak is one
 SATELLITE_UV = 20.0
 BASELINE_MS = 5.0
 MCD_OVER_MSD = 1.25  # above it the discharge rate, not the end plate, made the difference
@@ -297,7 +297,9 @@ def _rise_times_us(wave: Floats, rate_hz: float) -> tuple[float, float]:
     low = int(np.argmin(wave))
     back = wave[: low + 1][::-1]
     highest = np.maximum.accumulate(back)
-    least_uv = LEAST_POSITIVE_SHARE * float(np.ptp(wave))
+    least_uv = LEAST_SHARE * float(np.ptp(wave))
+    if -wave[low] <= least_uv:  # nothing negative to rise to
+        return float("nan"), float("nan")
     past = (highest - back >= SPIKE_TURN_UV) | ((highest > least_uv) & (back <= 0))
     stop = int(np.argmax(past)) if past.any() else back.size
     before = int(np.argmax(back[:stop]))

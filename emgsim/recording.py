@@ -108,12 +108,28 @@ class Recording:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FibreTruth:
+    """When each near fibre of a motor unit sounded at each of its discharges.
+
+    ``fibre`` holds the fibres' numbers within the unit, shape ``(n_fibres,)``; the other arrays are
+    ``(n_discharges, n_fibres)``. ``arrival_s`` is the time at which the front of the fibre's action
+    potential passes the electrode, on the scenario's clock; NaN where the fibre was blocked, or was
+    not near at that discharge (its jitter is then below what can be heard, and not rendered).
+    """
+
+    fibre: NDArray[np.int64]
+    arrival_s: Floats
+    is_blocked: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
 class MotorUnit:
     """The truth about one motor unit.
 
     ``muap_uv`` has shape ``(n_muap_samples, n_channels)`` at ``Truth.muap_rate_hz``; the motor
     neuron's discharge falls on the time ``muap_start_s`` before its first sample, and the main
-    spike of channel 0 comes ``arrival_s`` after the discharge.
+    spike of channel 0 comes ``arrival_s`` after the discharge. The MUAP is without jitter, the mean
+    over the discharges if the needle moved. ``fibres`` is given on request.
     """
 
     id: int
@@ -124,6 +140,7 @@ class MotorUnit:
     muap_uv: Floats
     muap_start_s: float
     arrival_s: float
+    fibres: FibreTruth | None = None
 
     @property
     def peak_to_peak_uv(self) -> float:
@@ -155,8 +172,10 @@ class Truth:
     muap_rate_hz: float
     events: tuple[Event, ...] = ()
     effort_times_s: Floats = field(default_factory=lambda: np.zeros(0))
-    effort: Floats = field(default_factory=lambda: np.zeros(0))  # fraction of MVC force
-    needle: dict[str, float] = field(default_factory=dict)
+    effort: Floats = field(default_factory=lambda: np.zeros(0))  # wanted, fraction of MVC force
+    force: Floats = field(default_factory=lambda: np.zeros(0))  # made, fraction of MVC force
+    needle: dict[str, float] = field(default_factory=dict)  # where it was at the beginning
+    needle_path: tuple[dict[str, float], ...] = ()  # ends of its moves, each with its time_s
     conditions: tuple[str, ...] = ()
 
 

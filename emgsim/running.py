@@ -162,7 +162,14 @@ class _Run:
 
     def _simulate(self) -> tuple[Recording, Truth]:
         with self._stage("simulate") as say:
-            recording, truth = simulate(self.scenario)
+            recording, truth = simulate(self.scenario, for_playing=True)
+            if len(recording.channels) > 1:
+                raise InputError(
+                    f"a rig plays one channel, and a {self.scenario.electrode.kind} electrode has "
+                    f"{len(recording.channels)}",
+                    where=f"scenario {self.scenario.id}",
+                    todo="simulate it with `emgsim simulate`, or take an electrode with one",
+                )
             self._keep("truth", recording, truth)
             n = sum(unit.discharge_times_s.size for unit in truth.units)
             say(

@@ -2,60 +2,128 @@
 
 from __future__ import annotations
 
+import csv
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from emgsim.analysis.plan import NeedlePlan
+from emgsim.artefacts.parameters import Artefact, check_order
 from emgsim.configuration import Table, merged, nearest, read_table, validated, with_overrides
 from emgsim.errors import InputError
-from emgsim.physiology.parameters import ConcentricNeedle, Muscle, TipPosition
+from emgsim.physiology.parameters import (
+    ConcentricNeedle,
+    FineWire,
+    Macro,
+    Monopolar,
+    Muscle,
+    NeedleMove,
+    Parameters,
+    Phase,
+    Seek,
+    SingleFibre,
+    ThinFilm,
+    TipPosition,
+)
 from emgsim.shipped import PACKAGE, find
 from emgsim.verdict import Limit
 
 SCHEMA = "emgsim.scenario/1"
+EFFORT_COLUMNS = ["time_s", "effort_mvc"]
+NEEDLE_BAND_HZ = 10_000.0  # the standard upper limit of needle EMG; IFCN 2020
+HIGHEST_OF_RATE = 0.45  # the rest up to half the rate is left to the anti-alias filter
 
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Phase(_Table):
-    """One stretch of the examination: rest, or a contraction that is held."""
+class _Placed(Parameters):
+    """Where an electrode's recording surface begins, and how it moves."""
 
-    kind: Literal["rest", "hold"]
-    duration_s: float = Field(gt=0, le=3600)
-    level_mvc: float = Field(0.0, ge=0, le=1)  # fraction of maximal voluntary force
-    ramp_s: float = Field(0.5, ge=0)  # time in which a hold reaches its level
-
-    @model_validator(mode="after")
-    def _levels_fit_the_kind(self) -> Self:
-        if self.kind == "rest" and self.level_mvc > 0:
-            raise ValueError(f"level_mvc must be 0 at rest, got {self.level_mvc:g}")
-        if self.kind == "hold" and self.level_mvc == 0:
-            raise ValueError("level_mvc must be > 0 in a hold; use kind = 'rest'")
-        if self.kind == "hold" and self.ramp_s >= self.duration_s:
-            raise ValueError(
-                f"ramp_s must be < duration_s ({self.duration_s:g}), got {self.ramp_s:g}"
-            )
-        return self
-
-
-class Needle(ConcentricNeedle):
-    """The electrode of the scenario and where its tip lies."""
-
-    kind: Literal["concentric_needle"] = "concentric_needle"
     tip: TipPosition = TipPosition()
+    moves: tuple[NeedleMove, ...] = ()
+    seek: Seek | None = None  # advance from the tip until a unit is near; None: stay there
+
+    @property
+    def ends_at(self) -> TipPosition:
+        """Where it lies after its last move."""
+        place = self.tip.model_dump()
+        for move in self.moves:
+            place |= {k: v for k, v in move.model_dump().items() if k in place and v is not None}
+        return TipPosition(**place)
+
+
+class PlacedConcentric(ConcentricNeedle, _Placed):
+    """A concentric needle, placed."""
+
+
+class PlacedMonopolar(Monopolar, _Placed):
+    """A monopolar needle, placed."""
+
+
+class PlacedSingleFibre(SingleFibre, _Placed):
+    """A single-fibre needle, placed."""
+
+
+class PlacedMacro(Macro, _Placed):
+    """A macro needle, placed."""
+
+
+class PlacedFineWire(FineWire, _Placed):
+    """Two fine wires, placed."""
+
+
+class PlacedThinFilm(ThinFilm, _Placed):
+    """A thin-film array, placed."""
+
+
+def _concentric_by_default(value: object) -> object:
+    """Take an electrode of no kind for the concentric needle, the commonest by far."""
+    if isinstance(value, Mapping) and "kind" not in value:
+        return {"kind": "concentric_needle", **value}
+    return value
+
+
+Electrode = Annotated[
+    PlacedConcentric
+    | PlacedMonopolar
+    | PlacedSingleFibre
+    | PlacedMacro
+    | PlacedFineWire
+    | PlacedThinFilm,
+    Field(discriminator="kind"),
+    BeforeValidator(_concentric_by_default),
+]
 
 
 class Acquisition(_Table):
     """How the simulated EMG is sampled."""
 
     rate_hz: float = Field(48_000.0, ge=2_000, le=1_000_000)
+    highest_hz: float | None = Field(None, gt=0)  # of the band; None: 10 kHz or 0.45 of the rate
+
+    @model_validator(mode="after")
+    def _rate_holds_the_band(self) -> Self:
+        if self.highest_hz is not None and self.highest_hz > HIGHEST_OF_RATE * self.rate_hz:
+            raise ValueError(
+                f"rate_hz must be >= {self.highest_hz / HIGHEST_OF_RATE:g} for a band up to "
+                f"highest_hz = {self.highest_hz:g}, got {self.rate_hz:g}"
+            )
+        return self
+
+    @property
+    def band_hz(self) -> float:
+        """Highest frequency that is kept whole."""
+        if self.highest_hz is not None:
+            return self.highest_hz
+        return min(NEEDLE_BAND_HZ, HIGHEST_OF_RATE * self.rate_hz)
 
 
 class ScenarioLimit(_Table):
@@ -90,25 +158,52 @@ class Scenario(_Table):
     description: str = ""
     seed: int = Field(ge=0)
     muscle: Muscle
-    electrode: Needle = Needle()
+    electrode: Electrode = PlacedConcentric()
     phases: tuple[Phase, ...] = Field(min_length=1)
     acquisition: Acquisition = Acquisition()
+    artefacts: tuple[Artefact, ...] = ()
     analysis: NeedlePlan = NeedlePlan()
     limits: tuple[ScenarioLimit, ...] = ()
 
     @model_validator(mode="after")
-    def _needle_is_in_the_muscle(self) -> Self:
-        tip, radius = self.electrode.tip, self.muscle.radius_mm
+    def _electrode_is_in_the_muscle(self) -> Self:
+        electrode, radius, fibres = self.electrode, self.muscle.radius_mm, self.muscle.fibres
+        if electrode.extent_mm > 2 * radius:
+            raise ValueError(
+                f"electrode must be smaller than the muscle's {2 * radius:g} mm, "
+                f"got {electrode.extent_mm:g} mm"
+            )
+        tip = electrode.ends_at  # it may begin in the skin
         if tip.x_mm**2 + tip.y_mm**2 >= radius**2:
             raise ValueError(
                 f"electrode.tip lies outside the muscle of radius {radius:g} mm, "
                 f"got x_mm = {tip.x_mm:g}, y_mm = {tip.y_mm:g}"
             )
-        if abs(tip.z_mm) >= self.muscle.fibres.length_mm / 2:
+        if abs(tip.z_mm) >= fibres.length_mm / 2:
             raise ValueError(
                 f"electrode.tip.z_mm lies beyond the fibres' half length of "
-                f"{self.muscle.fibres.length_mm / 2:g} mm, got {tip.z_mm:g}"
+                f"{fibres.length_mm / 2:g} mm, got {tip.z_mm:g}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _artefacts_fit(self) -> Self:
+        check_order(self.artefacts)
+        if any(artefact.kind == "crosstalk" for artefact in self.artefacts):
+            raise ValueError(
+                "artefacts: crosstalk needs the recording of a neighbour, which a scenario does "
+                "not have; use emgsim.artefacts.composition.apply"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _moves_follow_each_other(self) -> Self:
+        for before, after in pairwise(self.electrode.moves):
+            if after.at_s < before.at_s + before.duration_s:
+                raise ValueError(
+                    f"electrode.moves: at_s must be >= the end of the move before "
+                    f"({before.at_s + before.duration_s:g}), got {after.at_s:g}"
+                )
         return self
 
     @property
@@ -121,10 +216,19 @@ class Scenario(_Table):
         return self.model_dump(mode="json", by_alias=True)
 
 
-@cache
 def muscle_catalogue() -> Mapping[str, Any]:
     """Return the catalogue of muscles as tables by name."""
-    with (PACKAGE / "catalogue" / "muscles.toml").open("rb") as file:
+    return _catalogue("muscles")
+
+
+def electrode_catalogue() -> Mapping[str, Any]:
+    """Return the catalogue of electrodes as tables by name."""
+    return _catalogue("electrodes")
+
+
+@cache
+def _catalogue(kind: str) -> Mapping[str, Any]:
+    with (PACKAGE / "catalogue" / f"{kind}.toml").open("rb") as file:
         return tomllib.load(file)
 
 
@@ -150,10 +254,12 @@ def load_scenario(name: str | Path, *, overrides: Iterable[str] = ()) -> Scenari
     """
     path = find("scenarios", name)
     table = with_overrides(read_table(path), overrides)
-    return validated(Scenario, _with_muscle(table, str(path)), str(path))
+    for fill_in in (_with_muscle, _with_electrode, _with_effort_files):
+        table = fill_in(table, path)
+    return validated(Scenario, table, str(path))
 
 
-def _with_muscle(table: Table, where: str) -> Table:
+def _with_muscle(table: Table, path: Path) -> Table:
     """Fill in the muscle's catalogue entry below what the scenario says of it."""
     muscle = table.get("muscle")
     if not isinstance(muscle, Mapping) or not isinstance(muscle.get("name"), str):
@@ -164,7 +270,79 @@ def _with_muscle(table: Table, where: str) -> Table:
         raise InputError(
             f"1 mistake:\n  - muscle.name: no muscle {name!r} in the catalogue"
             f"{nearest(name, known)}",
-            where=where,
+            where=str(path),
             todo="name one of the catalogue, or give its radius_mm, pool and fibres here",
         )
     return {**table, "muscle": merged(known.get(name, {}), muscle)}
+
+
+def _with_electrode(table: Table, path: Path) -> Table:
+    """Fill in the catalogue entry of ``electrode.name`` below what the scenario says of it."""
+    electrode = table.get("electrode")
+    if not isinstance(electrode, Mapping) or not isinstance(electrode.get("name"), str):
+        return table
+    name = electrode["name"]
+    known = electrode_catalogue()
+    if name not in known:
+        raise InputError(
+            f"1 mistake:\n  - electrode.name: no electrode {name!r} in the catalogue"
+            f"{nearest(name, known)}",
+            where=str(path),
+            todo="name one of the catalogue, or give its kind and its dimensions",
+        )
+    own = {key: value for key, value in electrode.items() if key != "name"}
+    return {**table, "electrode": merged(known[name], own)}
+
+
+def _with_effort_files(table: Table, path: Path) -> Table:
+    """Read the phases of ``kind = "file"`` as points; their paths are the scenario file's."""
+    phases = table.get("phases")
+    if not isinstance(phases, list):
+        return table
+    return {
+        **table,
+        "phases": [
+            _effort_points(path.parent / str(phase["path"]))
+            if isinstance(phase, Mapping) and phase.get("kind") == "file" and "path" in phase
+            else phase
+            for phase in phases
+        ],
+    }
+
+
+def _effort_points(path: Path) -> Table:
+    """Read an effort from CSV: ``time_s,effort_mvc`` on the first line, then one point a line."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+        if not rows or [word.strip() for word in rows[0]] != EFFORT_COLUMNS:
+            raise ValueError(f"line 1 must be {','.join(EFFORT_COLUMNS)}")
+        points = [_point(number, row) for number, row in enumerate(rows[1:], 2)]
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot read the effort: {getattr(error, 'strerror', None) or error}",
+            where=str(path),
+            todo="give a CSV file of two columns: time_s from 0 on, effort_mvc from 0 to 1",
+        ) from error
+    return {
+        "kind": "points",
+        "times_s": [time_s for time_s, _ in points],
+        "levels_mvc": [level for _, level in points],
+    }
+
+
+def _point(number: int, row: list[str]) -> tuple[float, float]:
+    """Return the two numbers of a line.
+
+    Raises
+    ------
+    ValueError
+        If there are not two, or they are no finite numbers.
+    """
+    try:
+        time_s, level = (float(word) for word in row)
+    except ValueError:
+        time_s = level = math.nan
+    if not (math.isfinite(time_s) and math.isfinite(level)):
+        raise ValueError(f"line {number} must be two numbers, got {','.join(row)!r}")
+    return time_s, level

@@ -1,37 +1,41 @@
-"""From a scenario to a clean recording with its exact truth.
-
-The recording is what an ideal, noise-free, wide-band amplifier would see at the electrode. The
-electrode's thermal noise belongs to the wire when the recording is played.
-"""
+"""From a scenario to a recording with its exact truth, whole or block by block."""
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
+from emgsim.artefacts.composition import Stages, stages
+from emgsim.artefacts.parameters import Artefact, Place, Thermal
 from emgsim.errors import InputError
-from emgsim.physiology.fibres import place_unit
-from emgsim.physiology.muap import muap_grid, unit_muap_uv
-from emgsim.physiology.pool import (
-    discharge_times,
-    excitation_for,
-    maximal_excitation,
-    thresholds,
-)
-from emgsim.recording import Channel, Event, MotorUnit, Recording, Truth
-from emgsim.scenario import Phase, Scenario
-from emgsim.seeds import stream
-from emgsim.stages import add_train
+from emgsim.physiology import effort
+from emgsim.physiology.active_unit import ActiveUnit
+from emgsim.physiology.discharges import STEP_S, Epoch, discharge_epochs
+from emgsim.physiology.electrodes import impedance_ohm, recording_channels
+from emgsim.physiology.parameters import Phase, TipPosition
+from emgsim.physiology.patient import Patient
+from emgsim.physiology.pool import excitation_for, thresholds
+from emgsim.physiology.seeking import seek_tip
+from emgsim.physiology.track import track
+from emgsim.physiology.voices import Sampling
+from emgsim.recording import Event, MotorUnit, Recording, Truth
+from emgsim.scenario import Scenario
 
 Floats = NDArray[np.float64]
 
-EFFORT_STEP_S = 1e-3
-MUAP_RATE_AT_LEAST_HZ = 40_000.0  # a fibre 50 um away rises in 0.3 ms
-QUIET_UV = 1e-3  # a MUAP's ends below it are cut off
+BLOCK_S = 1.0
 
 
-def simulate(scenario: Scenario, *, seed: int | None = None) -> tuple[Recording, Truth]:
+def simulate(
+    scenario: Scenario,
+    *,
+    seed: int | None = None,
+    for_playing: bool = False,
+    fibre_truth: bool = False,
+    patient: Patient | None = None,
+) -> tuple[Recording, Truth]:
     """Simulate a scenario.
 
     Parameters
@@ -40,125 +44,260 @@ def simulate(scenario: Scenario, *, seed: int | None = None) -> tuple[Recording,
         What the patient does and how it is recorded.
     seed
         Takes the place of the scenario's own seed.
+    for_playing
+        Whether the recording will be played through a wire. The wire and the device behind it have
+        noise, limits and a converter of their own: the electrode's thermal noise, and artefacts
+        from the amplifier on, are then left out.
+    fibre_truth
+        Whether the truth holds each near fibre's arrival at each discharge.
+    patient
+        From `patient_of`, to simulate one patient several times: what is built stays built.
 
     Returns
     -------
     recording : Recording
-        Clean, in microvolts at the electrode, shape ``(n_samples, 1)``.
+        Microvolts at the electrode, shape ``(n_samples, n_channels)``.
     truth : Truth
-        Every discharge of every active unit, its MUAP, and the effort.
+        Every discharge of every active unit, its MUAP, effort and force, artefacts, the needle.
 
     Raises
     ------
     InputError
-        If the effort recruits no unit in a hold.
+        If the effort recruits no unit, or the needle finds no place that it was to seek.
     """
-    seed = scenario.seed if seed is None else seed
-    rate_hz = scenario.acquisition.rate_hz
-    times_s, effort = effort_profile(scenario.phases)
-    pool = scenario.muscle.pool
-    excitation = excitation_for(pool, effort)
-    trains = discharge_times(pool, times_s, excitation, stream(seed, "discharges"))
-    if effort.max() > 0 and not any(train.size for train in trains):
-        raise InputError(
-            f"no unit of {scenario.muscle.name} discharges at {effort.max():.3g} of MVC",
-            where=f"scenario {scenario.id}",
-            todo="raise phases.level_mvc or its duration_s",
+    running = Simulation(
+        scenario, seed=seed, for_playing=for_playing, fibre_truth=fibre_truth, patient=patient
+    )
+    blocks = list(running)
+    recording = Recording(
+        samples_uv=np.concatenate([block.samples_uv for block in blocks]),
+        rate_hz=scenario.acquisition.rate_hz,
+        channels=blocks[0].channels,
+    )
+    return recording, running.truth()
+
+
+def patient_of(scenario: Scenario, *, seed: int | None = None) -> Patient:
+    """Return the patient of a scenario, of whom nothing is built yet."""
+    acquisition = scenario.acquisition
+    return Patient(
+        muscle=scenario.muscle,
+        electrode=scenario.electrode,
+        sampling=Sampling(rate_hz=acquisition.rate_hz, band_hz=acquisition.band_hz),
+        seed=scenario.seed if seed is None else seed,
+    )
+
+
+class Simulation:
+    """A scenario as an iterator of blocks of samples, and the truth of those made so far.
+
+    Memory does not grow with the recording's length, the truth's own lists excepted. Any length of
+    block gives the same samples: discharges are drawn by epochs of a fixed length, and each sample
+    is the same sum.
+
+    Parameters
+    ----------
+    scenario, seed, for_playing, fibre_truth, patient
+        As of `simulate`.
+    block_s
+        Length of a block; the last one may be shorter.
+
+    Raises
+    ------
+    InputError
+        If a block would hold no sample, or the needle finds no place that it was to seek.
+
+    Examples
+    --------
+    >>> from emgsim.scenario import load_scenario
+    >>> running = Simulation(lasting(load_scenario("healthy_biceps"), 3.0), block_s=0.7)
+    >>> [block.n_samples for block in running]
+    [33600, 33600, 33600, 33600, 9600]
+    >>> len(running.truth().units) > 50
+    True
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        seed: int | None = None,
+        block_s: float = BLOCK_S,
+        for_playing: bool = False,
+        fibre_truth: bool = False,
+        patient: Patient | None = None,
+    ) -> None:
+        self._scenario = scenario
+        self._patient = patient or patient_of(scenario, seed=seed)
+        self._fibre_truth = fibre_truth
+        self._channels = recording_channels(scenario.electrode)
+        sampling = self._patient.sampling
+        self._n_block = round(block_s * sampling.rate_hz)
+        if self._n_block < 1:
+            raise InputError(f"block_s must hold a sample, got {block_s:g}")
+        self._n_samples = round(scenario.duration_s * sampling.rate_hz)
+        self._tip = _tip(scenario, self._patient)
+        self._track = track(self._tip, scenario.electrode.moves)
+        self._stages = _stages(scenario, self._patient, for_playing)
+        self._epochs = discharge_epochs(scenario.muscle.pool, scenario.phases, self._patient.seed)
+        self._drawn: list[Epoch] = []
+        self._units: dict[int, ActiveUnit] = {}
+        self._events: list[Event] = []
+        self._made = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Recording:
+        """Return the next block.
+
+        Raises
+        ------
+        InputError
+            After the last block, if the patient made an effort and no unit has discharged.
+        """
+        if self._made >= self._n_samples:
+            self._events += self._stages.finish()
+            raise StopIteration
+        sampling = self._patient.sampling
+        n = min(self._n_block, self._n_samples - self._made)
+        self._draw_until((self._made + n + 1) / sampling.rate_hz + sampling.ringing_s)
+        samples_uv = np.zeros((n, len(self._channels)), order="F")
+        for order in sorted(self._units):
+            self._units[order].sound(samples_uv, self._made)
+        samples_uv, events = self._stages.step(samples_uv, self._made)
+        self._events += events
+        start_s = self._made / sampling.rate_hz
+        self._made += n
+        return Recording(
+            samples_uv=samples_uv,
+            rate_hz=sampling.rate_hz,
+            channels=self._channels,
+            start_s=start_s,
         )
-    units = _units(scenario, trains, seed)
-    samples_uv = np.zeros(round(scenario.duration_s * rate_hz))
-    for unit in units:
-        add_train(samples_uv, rate_hz, 0.0, unit)
-    truth = Truth(
-        units=units,
-        muap_rate_hz=rate_hz,
-        events=_events(scenario.phases),
-        effort_times_s=times_s,
-        effort=effort,
-        needle=scenario.electrode.tip.model_dump(),
-    )
-    channel = Channel(name="needle", kind=scenario.electrode.kind)
-    return (
-        Recording(samples_uv=samples_uv[:, None], rate_hz=rate_hz, channels=(channel,)),
-        truth,
-    )
 
+    def _draw_until(self, time_s: float) -> None:
+        """Draw epochs, hand their discharges to the units, and leave what the needle has left."""
+        while self._drawn_s < time_s and (epoch := next(self._epochs, None)) is not None:
+            for order, times_s in enumerate(epoch.trains):
+                if times_s.size:
+                    self._unit(order).discharge(times_s)
+            self._drawn.append(epoch)
+            self._patient.keep(self._track.tips_from(self._drawn_s))
 
-def effort_profile(phases: tuple[Phase, ...]) -> tuple[Floats, Floats]:
-    """Return the effort (fraction of MVC) on a grid of 1 ms: times and values, shape ``(n,)``."""
-    total_s = sum(phase.duration_s for phase in phases)
-    times_s = np.arange(max(2, round(total_s / EFFORT_STEP_S))) * EFFORT_STEP_S
-    effort = np.zeros(times_s.size)
-    begin_s = 0.0
-    for phase in phases:
-        inside = (times_s >= begin_s - 1e-9) & (times_s < begin_s + phase.duration_s - 1e-9)
-        since_s = np.maximum(0.0, times_s[inside] - begin_s)
-        rise = np.minimum(1.0, since_s / phase.ramp_s) if phase.ramp_s > 0 else 1.0
-        effort[inside] = phase.level_mvc * rise
-        begin_s += phase.duration_s
-    return np.asarray(times_s, dtype=np.float64), effort
+    @property
+    def _drawn_s(self) -> float:
+        return self._drawn[-1].start_s + self._drawn[-1].n_steps * STEP_S if self._drawn else 0.0
 
-
-def _units(scenario: Scenario, trains: list[Floats], seed: int) -> tuple[MotorUnit, ...]:
-    muscle, electrode = scenario.muscle, scenario.electrode
-    rate_hz = scenario.acquisition.rate_hz
-    oversampling = max(1, int(np.ceil(MUAP_RATE_AT_LEAST_HZ / rate_hz)))
-    grid = muap_grid(rate_hz * oversampling, muscle.fibres.length_mm)
-    levels = thresholds(muscle.pool) / maximal_excitation(muscle.pool)
-    units = []
-    for order, train in enumerate(trains):
-        if train.size == 0:
-            continue
-        fibres = place_unit(muscle, order, stream(seed, "muscle", order))
-        wave_uv = unit_muap_uv(fibres, electrode, electrode.tip, muscle.medium, grid)
-        muap_uv = _band_limited(wave_uv, oversampling)
-        first, muap_uv = _trimmed(muap_uv)
-        start_s = first / rate_hz
-        units.append(
-            MotorUnit(
-                id=order + 1,
-                muscle=muscle.name,
-                threshold=float(levels[order]),
-                n_fibres=fibres.n_fibres,
-                discharge_times_s=train,
-                muap_uv=muap_uv[:, None],
-                muap_start_s=start_s,
-                arrival_s=start_s + float(np.argmax(np.abs(muap_uv))) / rate_hz,
+    def _unit(self, order: int) -> ActiveUnit:
+        if order not in self._units:
+            self._units[order] = ActiveUnit(
+                self._patient, order, self._track, fibre_truth=self._fibre_truth
             )
+        return self._units[order]
+
+    def truth(self) -> Truth:
+        """Return the truth of the samples made so far.
+
+        Raises
+        ------
+        InputError
+            If the patient made an effort and no unit has discharged.
+        """
+        scenario, rate_hz = self._scenario, self._patient.sampling.rate_hz
+        wanted = np.concatenate([epoch.effort for epoch in self._drawn] or [np.zeros(0)])
+        if wanted.max(initial=0.0) > 0 and not self._units:
+            raise InputError(
+                f"no unit of {scenario.muscle.name} discharges at {wanted.max():.3g} of MVC",
+                where=f"scenario {scenario.id}",
+                todo="raise phases.level_mvc or its duration_s",
+            )
+        return Truth(
+            units=tuple(self._motor_unit(order) for order in sorted(self._units)),
+            muap_rate_hz=rate_hz,
+            events=self._all_events(),
+            effort_times_s=np.asarray(np.arange(wanted.size) * STEP_S, dtype=np.float64),
+            effort=wanted,
+            force=np.concatenate([epoch.force for epoch in self._drawn] or [np.zeros(0)]),
+            needle=self._tip.model_dump(),
+            needle_path=tuple(
+                {"time_s": time_s, **tip.model_dump()} for time_s, tip in self._track.ends
+            ),
         )
-    return tuple(units)
+
+    def _motor_unit(self, order: int) -> MotorUnit:
+        unit, rate_hz = self._units[order], self._patient.sampling.rate_hz
+        first, muap_uv = unit.muap()
+        pool = self._scenario.muscle.pool
+        return MotorUnit(
+            id=order + 1,
+            muscle=self._scenario.muscle.name,
+            threshold=float(thresholds(pool)[order] / pool.maximal_excitation),
+            n_fibres=self._patient.fibres(order).n_fibres,
+            discharge_times_s=unit.times_s,
+            muap_uv=muap_uv,
+            muap_start_s=first / rate_hz,
+            arrival_s=(first + int(np.argmax(np.abs(muap_uv[:, 0])))) / rate_hz,
+            fibres=unit.fibre_truth(),
+        )
+
+    def _all_events(self) -> tuple[Event, ...]:
+        moves = [
+            Event(kind="needle_move", onset_s=move.at_s, offset_s=move.at_s + move.duration_s)
+            for move in self._scenario.electrode.moves
+        ]
+        events = [*_phase_events(self._scenario.phases), *moves, *self._events]
+        return tuple(sorted(events, key=lambda event: event.onset_s))
 
 
-def _band_limited(wave_uv: Floats, oversampling: int) -> Floats:
-    """Bring a MUAP down to the recording's rate; nothing folds back from above its half."""
-    if oversampling == 1:
-        return wave_uv
-    n = wave_uv.size - wave_uv.size % oversampling
-    spectrum = fft.rfft(wave_uv[:n])
-    kept = n // oversampling // 2 + 1
-    relative = np.arange(kept) / (n / oversampling)  # of the lower rate
-    edge = np.clip((0.5 - relative) / 0.05, 0.0, 1.0)  # half a cosine from 0.45 to 0.5
-    low = spectrum[:kept] * np.sin(np.pi / 2 * edge) ** 2
-    return np.asarray(fft.irfft(low, n // oversampling) / oversampling)
+def _tip(scenario: Scenario, patient: Patient) -> TipPosition:
+    """Return where the electrode begins: as given, or sought."""
+    electrode, pool = scenario.electrode, scenario.muscle.pool
+    if electrode.seek is None:
+        return electrode.tip
+    hardest = max(phase.peak_mvc for phase in scenario.phases)
+    excitation = float(excitation_for(pool, np.array([hardest]))[0])
+    active = np.flatnonzero(thresholds(pool) <= excitation)
+    found = seek_tip(patient, active.tolist(), electrode.tip, electrode.seek)
+    if found is None:
+        raise InputError(
+            f"no unit rises within {electrode.seek.rise_us:g} us at {hardest:.3g} of MVC along "
+            f"{electrode.seek.track_mm:g} mm from the tip",
+            where=f"scenario {scenario.id}",
+            todo="begin elsewhere (electrode.tip), go farther (electrode.seek.track_mm), or raise "
+            "the effort",
+        )
+    return found
 
 
-def _trimmed(muap_uv: Floats) -> tuple[int, Floats]:
-    loud = np.flatnonzero(np.abs(muap_uv) > QUIET_UV)
-    if loud.size == 0:
-        return 0, muap_uv[:1] * 0.0
-    return int(loud[0]), muap_uv[loud[0] : loud[-1] + 1]
+def _stages(scenario: Scenario, patient: Patient, for_playing: bool) -> Stages:
+    """Return the artefacts that the recording gets, in the order of the signal's way."""
+    wanted: list[Artefact] = list(scenario.artefacts)
+    if for_playing:
+        wanted = [a for a in wanted if a.place < Place.AMPLIFIER and a.kind != "thermal"]
+    elif not any(artefact.kind == "thermal" for artefact in wanted):
+        resistance = impedance_ohm(scenario.electrode, 1e3, scenario.muscle.medium).real[:, 0]
+        wanted += [
+            Thermal(resistance_ohm=float(ohm), channels=(channel,))
+            for channel, ohm in enumerate(resistance)
+        ]
+    return stages(
+        sorted(wanted, key=lambda artefact: artefact.place),
+        patient.sampling.rate_hz,
+        patient.seed,
+        n_channels=len(recording_channels(scenario.electrode)),
+    )
 
 
-def _events(phases: tuple[Phase, ...]) -> tuple[Event, ...]:
+def _phase_events(phases: tuple[Phase, ...]) -> list[Event]:
     events, begin_s = [], 0.0
     for phase in phases:
-        kind = "rest" if phase.kind == "rest" else "contraction"
+        kind = "rest" if phase.peak_mvc == 0 else "contraction"
         end_s = begin_s + phase.duration_s
-        events.append(
-            Event(kind=kind, onset_s=begin_s, offset_s=end_s, grade=phase.level_mvc or None)
-        )
+        grade = phase.peak_mvc or None
+        events.append(Event(kind=kind, onset_s=begin_s, offset_s=end_s, grade=grade))
         begin_s = end_s
-    return tuple(events)
+    return events
 
 
 def lasting(scenario: Scenario, duration_s: float) -> Scenario:
@@ -167,24 +306,8 @@ def lasting(scenario: Scenario, duration_s: float) -> Scenario:
     Raises
     ------
     InputError
-        If the length is not positive, or cuts a contraction within its ramp.
+        If the length is not positive, or does not fit the phases.
     """
-    if not duration_s > 0:
-        raise InputError(f"duration_s must be > 0, got {duration_s:g}")
-    phases: list[Phase] = []
-    left_s = duration_s
-    for index, phase in enumerate(scenario.phases):
-        is_last = index == len(scenario.phases) - 1
-        length_s = left_s if is_last else min(phase.duration_s, left_s)
-        if phase.kind == "hold" and length_s <= phase.ramp_s:
-            raise InputError(
-                f"duration_s = {duration_s:g} ends phase {index + 1} within its ramp of "
-                f"{phase.ramp_s:g} s",
-                where=f"scenario {scenario.id}",
-                todo="take a longer one",
-            )
-        phases.append(phase.model_copy(update={"duration_s": length_s}))
-        left_s -= length_s
-        if left_s <= 1e-9:
-            break
-    return scenario.model_copy(update={"phases": tuple(phases)})
+    where = f"scenario {scenario.id}"
+    phases = effort.lasting(scenario.phases, duration_s, where=where)
+    return scenario.model_copy(update={"phases": phases})

@@ -10,7 +10,7 @@ import pytest
 
 from emgsim.physiology.fibres import fibre_counts
 from emgsim.physiology.parameters import Muscle
-from emgsim.physiology.pool import maximal_excitation, rates_hz, steady_force, thresholds
+from emgsim.physiology.pool import steady_force, thresholds
 from emgsim.scenario import muscle_catalogue
 from emgsim.shipped import PACKAGE
 
@@ -24,8 +24,6 @@ LAST_UNIT = {
     "vastus_lateralis": (0.80, 0.95),
     "soleus": (0.94, 0.96),
 }
-# Mean rate at MVC, pps (Bellemare 1983 [S]; row A33 of the acceptance table).
-MVC_RATE_HZ = {"biceps_brachii": (26.1, 36.1), "soleus": (8.7, 12.7)}
 
 
 def muscle(name: str) -> Muscle:
@@ -57,14 +55,6 @@ def test_the_last_unit_is_recruited_where_its_source_says(name: str) -> None:
     low, high = LAST_UNIT[name]
     pool = muscle(name).pool
     assert low <= steady_force(pool, thresholds(pool)[-1:])[0] <= high
-
-
-@pytest.mark.parametrize("name", MVC_RATE_HZ)
-def test_mean_rates_at_maximal_effort_are_those_measured(name: str) -> None:
-    """Row A33: biceps 31.1 +- 5, soleus 10.7 +- 2 pps."""
-    low, high = MVC_RATE_HZ[name]
-    pool = muscle(name).pool
-    assert low <= rates_hz(pool, np.array([maximal_excitation(pool)])).mean() <= high
 
 
 def test_every_number_of_the_catalogue_has_its_source() -> None:

@@ -21,7 +21,8 @@ MODULES = sorted(
 
 PURE = {"errors", "seeds", "recording", "verdict"}
 READING = {"configuration", "shipped"}  # files of our own, read into checked tables
-PLANS = {"analysis.plan", "physiology.parameters"}  # parameter models without any code
+# parameter models without any code
+PLANS = {"analysis.plan", "artefacts.parameters", "physiology.parameters"}
 
 ALLOWED: dict[str, set[str]] = {
     # data and pure rules
@@ -35,7 +36,8 @@ ALLOWED: dict[str, set[str]] = {
     "estimators": PURE,
     "align": PURE | {"stages"},
     # siblings: none imports another
-    "physiology": PURE | {"stages"},
+    "physiology": PURE | {"stages", "measures"},
+    "artefacts": PURE | {"stages"},
     "analysis": PURE | {"stages", "measures", "align", "estimators", "configuration"},
     "plant": PURE | {"stages"},
     "files": PURE,
@@ -46,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     # on top of them
     "scenario": PURE | READING | PLANS,
     "exam": PURE | {"scenario"} | PLANS,
-    "simulation": PURE | {"stages", "scenario", "exam", "physiology"},
+    "simulation": PURE | {"stages", "scenario", "exam", "physiology", "artefacts"},
     "scoring": PURE | {"stages", "measures", "align", "estimators"},
     "virtual": PURE | {"plant"},
     # A rig file holds the physics of a virtual rig, and the bench speaks to drivers by protocol:
@@ -73,7 +75,8 @@ OUTSIDE_WORLD = {
     "tempfile", "termios", "threading", "time", "datetime", "tty", "urllib", "http",
 }
 PURE_ROOMS = {"errors", "seeds", "recording", "verdict", "stages", "measures", "estimators",
-              "align", "physiology", "analysis", "plant", "simulation", "scoring"}
+              "align", "physiology", "artefacts", "analysis", "plant", "simulation",
+              "scoring"}
 HEAVY = ("numpy", "scipy", "numba", "pyvisa", "serial", "matplotlib", "simpy", "jinja2")
 
 

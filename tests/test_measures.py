@@ -206,6 +206,15 @@ def test_a_baseline_needs_5_ms() -> None:
 # -- properties ------------------------------------------------------------------------------------
 
 
+def test_a_positive_wave_has_no_rise_time() -> None:
+    """Rounding below zero in its tail is no negative peak."""
+    t = np.arange(1920) / 48_000.0 - 0.02
+    wave = 300 * np.exp(-0.5 * (t / 5e-4) ** 2) - 1e-9 * (t > 0.01)
+    found = muap_measures(wave, 48_000.0)
+    assert np.isnan(found.rise_time_us)
+    assert np.isnan(found.rise_time_10_90_us)
+
+
 @given(seed=seeds, before=st.integers(0, 500), after=st.integers(0, 500))
 @settings(max_examples=60, deadline=None)
 def test_time_shift_and_added_zeros_move_the_start_alone(

@@ -73,7 +73,28 @@ def test_a_resolved_scenario_can_be_loaded_from_its_file(tmp_path: Path) -> None
         ("muscle.name='bicep_brachii'", ["muscle.name", "did you mean 'biceps_brachii'?"]),
         ("muscle.pool.n_unit=3", ["muscle.pool.n_unit: unknown key", "did you mean 'n_units'?"]),
         ("muscle.pool.isi_cov=0.9", ["muscle.pool.isi_cov:", "0.5", "got 0.9"]),
-        ("electrode.kind='surface'", ["electrode.kind:", "'concentric_needle'", "'surface'"]),
+        ("electrode.kind='surface'", ["electrode.kind: no kind 'surface'", "concentric_needle"]),
+        ("electrode.kind='monopola'", ["electrode.kind:", "did you mean 'monopolar'?"]),
+        ("electrode.core_m=0.1", ["electrode.core_m: unknown key", "did you mean 'core_mm'?"]),
+        ("electrode.core_mm=7", ["electrode.core_mm: input should be", "got 7"]),
+        ("electrode.cannula_mm=0.1", ["electrode: core_mm must be < cannula_mm (0.1), got 0.15"]),
+        (
+            "electrode={kind='thin_film', n_contacts=64, pitch_mm=1.0}",
+            ["electrode must be smaller than the muscle's 36 mm, got 63.04 mm"],
+        ),
+        ("electrode.moves=[{at_s=1.0}]", ["electrode.moves.0", "a move must change one of"]),
+        (
+            "electrode.moves=[{at_s=1, duration_s=1, x_mm=1}, {at_s=1.5, x_mm=2}]",
+            ["electrode.moves: at_s must be >= the end of the move before (2), got 1.5"],
+        ),
+        ("electrode.moves=[{at_s=1, y_mm=30}]", ["outside the muscle of radius 18 mm", "30"]),
+        ("acquisition={rate_hz=8000, highest_hz=5000}", ["rate_hz must be >= 11111.1", "8000"]),
+        ("muscle.pool.n_units=0", ["muscle.pool.n_units", "greater than or equal to 1", "got 0"]),
+        ("artefacts=[{kind='main'}]", ["artefacts.0.kind: no kind 'main'", "'mains'"]),
+        ("artefacts=[{kind='mains', frequency_hz=1}]", ["artefacts.0.frequency_hz:", "got 1"]),
+        ("artefacts=[{kind='adc'}, {kind='mains'}]", ["artefact 2 (mains, body) must stand"]),
+        ("artefacts=[{kind='crosstalk'}]", ["crosstalk needs the recording of a neighbour"]),
+        ("phases=[{duration_s=1}]", ["phases.0.kind: missing"]),
         ("electrode.tip.y_mm=18", ["outside the muscle of radius 18 mm", "y_mm = 18"]),
         ("electrode.tip.z_mm=-60", ["half length of 60 mm", "got -60"]),
         ("electrode.tip.x_mm=nan", ["electrode.tip.x_mm", "finite", "nan"]),
@@ -146,3 +167,45 @@ def test_other_kinds_are_named_as_they_are() -> None:
         find("rigs", "qqq")
     with pytest.raises(InputError, match="device 'qqq' is neither"):
         find("rigs/devices", "qqq")
+
+
+def scenario_with_effort(folder: Path, csv: str | None) -> Path:
+    """Write the healthy biceps with a phase of ``kind = "file"``, and the effort's file."""
+    if csv is not None:
+        (folder / "effort.csv").write_text(csv)
+    text = find("scenarios", "healthy_biceps").read_text()
+    path = folder / "tracked.toml"
+    path.write_text(text + '\n[[phases]]\nkind = "file"\npath = "effort.csv"\n')
+    return path
+
+
+def test_an_effort_comes_from_a_file_beside_the_scenario(tmp_path: Path) -> None:
+    """Its rows become the points of a phase; its length is the last time."""
+    path = scenario_with_effort(tmp_path, "time_s,effort_mvc\n0,0\n1.5,0.1\n4,0.05\n")
+    phase = load_scenario(path).phases[-1]
+    assert phase.kind == "points"
+    assert phase.times_s == (0.0, 1.5, 4.0)
+    assert phase.levels_mvc == (0.0, 0.1, 0.05)
+    assert load_scenario(path).duration_s == 16.0
+
+
+@pytest.mark.parametrize(
+    ("csv", "words"),
+    [
+        (None, "No such file"),
+        ("", "line 1 must be time_s,effort_mvc"),
+        ("0,0\n1,1\n", "line 1 must be time_s,effort_mvc"),
+        ("time_s,effort_mvc\n0,a\n", "line 2 must be two numbers, got '0,a'"),
+        ("time_s,effort_mvc\n0,0\n1,0,0\n", "line 3 must be two numbers, got '1,0,0'"),
+        ("time_s,effort_mvc\n0,0\nnan,1\n", "line 3 must be two numbers, got 'nan,1'"),
+        ("time_s,effort_mvc\n", "times_s: tuple should have at least 2 items"),
+        ("time_s,effort_mvc\n0,0\n1,1.2\n", "levels_mvc.1"),
+        ("time_s,effort_mvc\n0,0\n1,1\n1,0\n", "times_s must rise"),
+    ],
+)
+def test_an_effort_file_with_a_mistake_is_told(tmp_path: Path, csv: str, words: str) -> None:
+    """What is wrong is named with the file in which it stands."""
+    with pytest.raises(InputError) as info:
+        load_scenario(scenario_with_effort(tmp_path, csv))
+    assert words in info.value.what
+    assert str(tmp_path) in info.value.where

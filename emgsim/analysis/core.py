@@ -17,7 +17,7 @@ from emgsim.recording import Findings, FoundUnit, Recording
 
 Floats = NDArray[np.float64]
 
-NEEDLES = ("concentric_needle", "monopolar_needle", "single_fibre_needle", "fine_wire")
+NEEDLES = ("concentric_needle", "monopolar", "single_fibre", "fine_wire", "thin_film")
 NEEDLE_RATE_HZ = 8_000.0  # nobody samples surface EMG as fast
 
 

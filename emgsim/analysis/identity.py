@@ -136,7 +136,7 @@ def _joined(one: Unit, other: Unit, rate_hz: float) -> Unit | None:
     amplitudes = np.concatenate([one.amplitudes, other.amplitudes])
     order = np.argsort(positions)
     positions, amplitudes = positions[order], amplitudes[order]
-    fresh = np.concatenate([[True], np.diff(positions) > 0.002 * rate_hz])
+    fresh = np.diff(positions, prepend=-np.inf) > 0.002 * rate_hz
     union = checked(positions[fresh] / rate_hz)
     # two units of one shape would discharge at all intervals: three in ten would be short
     most_short, least_expected = (0.10, 0.75) if likeness >= THE_SAME else (0.05, 0.90)

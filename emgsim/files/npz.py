@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from emgsim.errors import InputError
-from emgsim.recording import Channel, Event, Gap, MotorUnit, Recording, Truth
+from emgsim.recording import Channel, Event, FibreTruth, Gap, MotorUnit, Recording, Truth
 
 TRUTH_SCHEMA = "emgsim.truth/1"
 
@@ -126,6 +126,7 @@ def _truth_arrays(truth: Truth) -> dict[str, Any]:
         "muap_rate_hz": truth.muap_rate_hz,
         "events": [asdict(event) for event in truth.events],
         "needle": truth.needle,
+        "needle_path": list(truth.needle_path),
         "conditions": list(truth.conditions),
     }
     return {
@@ -139,8 +140,30 @@ def _truth_arrays(truth: Truth) -> dict[str, Any]:
         "muaps_uv": muaps,
         "effort_times_s": truth.effort_times_s,
         "effort": truth.effort,
+        "force": truth.force,
         "truth_json": np.array(json.dumps(head)),
-    }
+    } | _fibre_arrays(truth)
+
+
+def _fibre_arrays(truth: Truth) -> dict[str, Any]:
+    """Return the near fibres of each unit that tells of them, its id in the arrays' names."""
+    arrays: dict[str, Any] = {}
+    for unit in truth.units:
+        if unit.fibres is not None:
+            arrays[f"fibres_{unit.id}"] = unit.fibres.fibre
+            arrays[f"fibre_arrivals_s_{unit.id}"] = unit.fibres.arrival_s
+            arrays[f"fibre_blocks_{unit.id}"] = unit.fibres.is_blocked
+    return arrays
+
+
+def _fibres(arrays: dict[str, Any], unit_id: int) -> FibreTruth | None:
+    if f"fibres_{unit_id}" not in arrays:
+        return None
+    return FibreTruth(
+        fibre=arrays[f"fibres_{unit_id}"],
+        arrival_s=arrays[f"fibre_arrivals_s_{unit_id}"],
+        is_blocked=arrays[f"fibre_blocks_{unit_id}"],
+    )
 
 
 def _truth(arrays: dict[str, Any]) -> Truth | None:
@@ -156,6 +179,7 @@ def _truth(arrays: dict[str, Any]) -> Truth | None:
                 **row,
                 discharge_times_s=spikes - row["arrival_s"],
                 muap_uv=arrays["muaps_uv"][index, :n],
+                fibres=_fibres(arrays, row["id"]),
             )
         )
     return Truth(
@@ -164,6 +188,8 @@ def _truth(arrays: dict[str, Any]) -> Truth | None:
         events=tuple(Event(**event) for event in head["events"]),
         effort_times_s=arrays["effort_times_s"],
         effort=arrays["effort"],
+        force=arrays.get("force", np.zeros(0)),  # files of before have none
         needle=head["needle"],
+        needle_path=tuple(head.get("needle_path", ())),
         conditions=tuple(head["conditions"]),
     )

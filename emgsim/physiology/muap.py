@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emgsim.physiology.electrodes import channels
 from emgsim.physiology.fibres import UnitFibres
 from emgsim.physiology.kernels import add_fibre_potentials
-from emgsim.physiology.parameters import ConcentricNeedle, Medium, TipPosition
-from emgsim.physiology.potential import concentric_electrode
+from emgsim.physiology.parameters import ElectrodeKind, Medium, TipPosition
 
 Floats = NDArray[np.float64]
 
@@ -31,15 +31,29 @@ def muap_grid(rate_hz: float, length_mm: float) -> MuapGrid:
     return MuapGrid(rate_hz=rate_hz, n_samples=4 * int(np.ceil(window_s * rate_hz / 4)))
 
 
-def unit_muap_uv(
+def unit_muaps_uv(
     fibres: UnitFibres,
-    needle: ConcentricNeedle,
+    electrode: ElectrodeKind,
     tip: TipPosition,
     medium: Medium,
     grid: MuapGrid,
 ) -> Floats:
-    """Return one unit's MUAP at a concentric needle, shape ``(n_samples,)``, microvolts."""
+    """Return one unit's MUAP on each channel, shape ``(n_samples, n_channels)``, microvolts."""
+    heard = channels(electrode, tip)
+    total = np.zeros((len(heard), grid.n_samples))
+    for row, channel in zip(total, heard, strict=True):
+        add_fibre_potentials(row, grid.rate_hz, channel, medium, fibres)
+    return np.ascontiguousarray(total.T)
+
+
+def unit_muap_uv(
+    fibres: UnitFibres,
+    electrode: ElectrodeKind,
+    tip: TipPosition,
+    medium: Medium,
+    grid: MuapGrid,
+) -> Floats:
+    """Return one unit's MUAP on the first channel, shape ``(n_samples,)``, microvolts."""
     total = np.zeros(grid.n_samples)
-    electrode = concentric_electrode(needle, tip)
-    add_fibre_potentials(total, grid.rate_hz, electrode, medium, fibres)
+    add_fibre_potentials(total, grid.rate_hz, channels(electrode, tip)[0], medium, fibres)
     return total

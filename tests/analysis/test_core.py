@@ -9,6 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from emgsim.analysis.core import analyse
+from emgsim.analysis.identity import merged
+from emgsim.analysis.learning import Unit
 from emgsim.analysis.plan import NeedlePlan
 from emgsim.errors import NotAnalysableError
 from emgsim.recording import Channel, Findings, Recording
@@ -195,3 +197,10 @@ def test_the_shipped_healthy_biceps_is_decomposed() -> None:
 
     recording, truth = simulate(load_scenario("healthy_biceps"), seed=1)
     assert compare(analyse(recording), truth, recording=recording).f1 >= 0.95
+
+
+def test_units_that_lost_all_their_discharges_are_not_joined() -> None:
+    """Two templates of one shape without a discharge stay two, and nothing breaks."""
+    template = np.sin(np.linspace(0.0, 6.0, 60))
+    empty = Unit(template=template, positions=np.zeros(0), amplitudes=np.zeros(0))
+    assert len(merged((empty, empty), 10_000.0)) == 2

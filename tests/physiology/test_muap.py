@@ -7,21 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emgsim.physiology.electrodes import channels
 from emgsim.physiology.fibres import UnitFibres
 from emgsim.physiology.muap import (
     SLOWEST_M_S,
     MuapGrid,
     muap_grid,
     unit_muap_uv,
+    unit_muaps_uv,
 )
-from emgsim.physiology.parameters import ConcentricNeedle, Medium, TipPosition
-from emgsim.physiology.potential import concentric_electrode, fibre_potentials_uv
+from emgsim.physiology.parameters import ConcentricNeedle, Macro, Medium, TipPosition
+from emgsim.physiology.potential import fibre_potentials_uv
 
 LENGTH_MM = 80.0
 GRID = muap_grid(48_000.0, LENGTH_MM)
 NEEDLE, MEDIUM = ConcentricNeedle(), Medium()
 STEP_MM = 0.01
-WITHIN = 5e-4  # of the peak to peak: much of it is the reference's own, read between its steps
+WITHIN = 5e-4  # of the peak to peak: the reference's own error, read between its steps
 
 
 def fibres_at(
@@ -53,7 +55,7 @@ def muap_uv(fibres: UnitFibres, *, z_mm: float = 15.0, grid: MuapGrid = GRID) ->
 def reference_uv(fibres: UnitFibres, *, z_mm: float = 15.0) -> np.ndarray:
     """Return the same from the readable reference: each wave at ``v (t - delay)``, added up."""
     waves = fibre_potentials_uv(
-        concentric_electrode(NEEDLE, TipPosition(z_mm=z_mm)),
+        channels(NEEDLE, TipPosition(z_mm=z_mm))[0],
         MEDIUM,
         x_mm=fibres.x_mm,
         y_mm=fibres.y_mm,
@@ -150,6 +152,18 @@ def test_the_window_holds_the_slowest_run(rate_hz: float, length_mm: float) -> N
     grid = muap_grid(rate_hz, length_mm)
     assert grid.n_samples % 4 == 0
     assert grid.n_samples / rate_hz >= (length_mm + 20) * 1e-3 / SLOWEST_M_S - 1e-9
+
+
+def test_every_channel_of_an_electrode_has_its_muap() -> None:
+    """One column each; the first is what `unit_muap_uv` gives."""
+    fibres = fibres_at(np.array([0.3, 1.0]), angle=1.0)
+    macro, tip = Macro(), TipPosition(z_mm=15.0)
+    both = unit_muaps_uv(fibres, macro, tip, MEDIUM, GRID)
+    assert both.shape == (GRID.n_samples, 2)
+    np.testing.assert_array_equal(both[:, 0], unit_muap_uv(fibres, macro, tip, MEDIUM, GRID))
+    assert np.ptp(both[:, 1]) > 10 * np.ptp(
+        both[:, 0]
+    )  # a port is near one fibre, a cannula to all
 
 
 def test_no_fibre_in_reach_is_silence() -> None:

@@ -7,12 +7,18 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from emgsim.physiology.parameters import ConcentricNeedle, Fibres, Medium, Muscle, Pool, TipPosition
+from emgsim.physiology.parameters import (
+    ConcentricNeedle,
+    Fibres,
+    Medium,
+    Muscle,
+    Pool,
+    TipPosition,
+    aged,
+)
 
-
-def test_the_default_anisotropy_is_that_of_andreassen_and_rosenfalck() -> None:
-    """A02: 5.24 +- 0.01 (0.33 over 0.063 S/m)."""
-    assert Medium().anisotropy == pytest.approx(5.24, abs=0.01)
+FIBRES = Fibres(per_unit_smallest=40, per_unit_largest=200, length_mm=60)
+MUSCLE = Muscle(name="x", radius_mm=9.0, pool=Pool(n_units=100), fibres=FIBRES)
 
 
 def test_the_source_gain_lies_in_the_published_window() -> None:
@@ -31,6 +37,56 @@ def test_a_territory_larger_than_the_muscle_is_refused() -> None:
     fibres = Fibres(per_unit_smallest=10, per_unit_largest=352, length_mm=60)
     with pytest.raises(ValidationError, match=r"radius_mm must be >= .* 5\.66 mm, got 5"):
         Muscle(name="x", radius_mm=5.0, pool=Pool(n_units=5), fibres=fibres)
+
+
+def test_the_largest_territory_need_not_be_the_last_units() -> None:
+    """A pool whose first unit is the largest is held to the same rule."""
+    fibres = Fibres(per_unit_smallest=352, per_unit_largest=10, length_mm=60)
+    with pytest.raises(ValidationError, match=r"radius_mm must be >= .* 5\.66 mm, got 5"):
+        Muscle(name="x", radius_mm=5.0, pool=Pool(n_units=5), fibres=fibres)
+
+
+@pytest.mark.parametrize(("shape", "widest"), [("disc", "0.381"), ("gaussian", "0.145")])
+def test_an_impossible_packing_is_refused(shape: str, widest: str) -> None:
+    """Spacings may cover 40 % of the territory; a Gaussian is 6.9 times as dense in its middle."""
+    with pytest.raises(ValidationError, match=rf"spacing_mm must be <= {widest} mm .*, got 0\.4"):
+        Fibres(
+            per_unit_smallest=1,
+            per_unit_largest=9,
+            length_mm=60,
+            spacing_mm=0.4,
+            territory=shape,  # type: ignore[arg-type]
+        )
+
+
+def test_end_plates_beyond_the_tendons_are_refused() -> None:
+    """A band of 10 mm and three SD of 0.8 and of 0.6 mm at either end need 16 mm; 12 are short."""
+    with pytest.raises(ValidationError, match=r"length_mm must be > 16 mm, .*, got 12"):
+        Fibres(per_unit_smallest=1, per_unit_largest=9, length_mm=12)
+
+
+def test_age_takes_units_and_gives_their_fibres_to_the_rest() -> None:
+    """By pencil at 71 years: 60 % of the units, 150 % of their fibres at 150 % of the density."""
+    old = aged(MUSCLE, 71)
+    assert old.pool.n_units == 60
+    assert (old.fibres.per_unit_smallest, old.fibres.per_unit_largest) == (60, 300)
+    assert old.fibres.density_per_mm2 == pytest.approx(5.25)
+    assert old.fibres.diameter_largest_unit_um == pytest.approx(0.92 * 64)
+    half = aged(MUSCLE, 50.5)
+    assert (half.pool.n_units, half.fibres.per_unit_largest) == (80, 250)
+
+
+def test_a_young_adult_is_the_muscle_of_the_catalogue() -> None:
+    """Up to the reference age nothing changes; it is a pure function."""
+    assert aged(MUSCLE, 30) == aged(MUSCLE, 18) == MUSCLE
+    assert aged(MUSCLE, 71) == aged(MUSCLE, 71)
+
+
+@pytest.mark.parametrize("years", [17, 101, math.nan])
+def test_an_age_that_is_none_of_an_adult_is_refused(years: float) -> None:
+    """Children's muscles are not a smaller share of these laws."""
+    with pytest.raises(ValueError, match=r"years must be in 18\.\.100, got"):
+        aged(MUSCLE, years)
 
 
 def test_parameters_cannot_be_changed() -> None:

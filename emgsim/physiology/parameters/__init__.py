@@ -6,8 +6,68 @@ published number was found.
 """
 
 from emgsim.physiology.parameters.base import Parameters
-from emgsim.physiology.parameters.electrodes import ConcentricNeedle, TipPosition
-from emgsim.physiology.parameters.muscle import Fibres, Medium, Muscle
-from emgsim.physiology.parameters.pool import Pool
+from emgsim.physiology.parameters.effort import (
+    Hold,
+    Phase,
+    Points,
+    Ramp,
+    Rest,
+    Sinusoid,
+    Trapezoid,
+    Tremor,
+)
+from emgsim.physiology.parameters.electrodes import (
+    ConcentricNeedle,
+    ElectrodeKind,
+    FineWire,
+    Macro,
+    Monopolar,
+    SingleFibre,
+    ThinFilm,
+    TipPosition,
+)
+from emgsim.physiology.parameters.muscle import Fibres, Junctions, Medium, Muscle, aged
+from emgsim.physiology.parameters.pool import (
+    CommonDrive,
+    Doublets,
+    Fatigue,
+    Intervals,
+    Pain,
+    Pool,
+    Synchrony,
+)
+from emgsim.physiology.parameters.track import NeedleMove, Seek
 
-__all__ = ["ConcentricNeedle", "Fibres", "Medium", "Muscle", "Parameters", "Pool", "TipPosition"]
+__all__ = [
+    "CommonDrive",
+    "ConcentricNeedle",
+    "Doublets",
+    "ElectrodeKind",
+    "Fatigue",
+    "Fibres",
+    "FineWire",
+    "Hold",
+    "Intervals",
+    "Junctions",
+    "Macro",
+    "Medium",
+    "Monopolar",
+    "Muscle",
+    "NeedleMove",
+    "Pain",
+    "Parameters",
+    "Phase",
+    "Points",
+    "Pool",
+    "Ramp",
+    "Rest",
+    "Seek",
+    "SingleFibre",
+    "Sinusoid",
+    "Synchrony",
+    "ThinFilm",
+    "TipPosition",
+    "Trapezoid",
+    "Tremor",
+    "aged",
+]

@@ -1,0 +1,208 @@
+"""One motor unit during a recording: it takes discharges, sounds in blocks, and knows the truth."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgsim.physiology.fibres import UnitFibres
+from emgsim.physiology.patient import Patient
+from emgsim.physiology.rendering import add_discharges
+from emgsim.physiology.track import Track
+from emgsim.physiology.voices import Voices
+from emgsim.recording import FibreTruth
+from emgsim.seeds import stream
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Group:
+    """Discharges that are heard at one station: of each channel its voices, and their instants."""
+
+    voices: tuple[Voices, ...]
+    instants: tuple[Floats, ...]  # (n_discharges, 1 + n_near) each, in samples; NaN: blocked
+    weights: Floats  # (n_discharges,)
+    ends: float  # in samples: after it nothing sounds
+
+
+class ActiveUnit:
+    """A motor unit that discharges while an electrode listens.
+
+    Parameters
+    ----------
+    patient
+        Whose unit it is.
+    order
+        The unit, 0 = smallest.
+    where
+        The needle's track.
+    fibre_truth
+        Whether the arrivals of its near fibres are kept.
+    """
+
+    def __init__(self, patient: Patient, order: int, where: Track, *, fibre_truth: bool) -> None:
+        self.order = order
+        self._patient = patient
+        self._track = where
+        self._fibres = patient.fibres(order)
+        self._chance = stream(patient.seed, "junctions", order)
+        self._pending: deque[_Group] = deque()
+        self._times_s: list[Floats] = []
+        self._muap = _MeanMuap()
+        self._arrivals: list[FibreTruth] | None = [] if fibre_truth else None
+
+    def discharge(self, times_s: Floats) -> None:
+        """Take the unit's next discharges, ascending."""
+        self._times_s.append(times_s)
+        late_s = self._transmission_s(times_s.size)
+        station, share = self._track.shares(times_s)
+        for place in np.unique(np.concatenate([station, station[share > 0] + 1])):
+            weights = (1 - share) * (station == place) + share * (station + 1 == place)
+            heard = weights > 0
+            if heard.any():
+                self._hear(int(place), times_s[heard], late_s[heard], weights[heard])
+        if self._arrivals is not None:
+            self._arrivals.append(self._arrive(times_s, late_s, station))
+
+    def _transmission_s(self, n: int) -> Floats:
+        """Return each fibre's delay beyond its mean, ``(n_discharges, n_fibres)``; NaN: blocked.
+
+        All fibres draw, near and far: what a fibre does depends on no electrode.
+        """
+        f = self._fibres
+        late_s = f.jitter_s * self._chance.standard_normal((n, f.n_fibres))
+        if f.block_probability.any():
+            late_s[self._chance.uniform(size=late_s.shape) < f.block_probability] = np.nan
+        return late_s
+
+    def _hear(self, place: int, times_s: Floats, late_s: Floats, weights: Floats) -> None:
+        voices = self._patient.voices(self.order, self._track.tips[place])
+        rate_hz = self._patient.sampling.rate_hz
+        instants = tuple(
+            rate_hz * np.column_stack([times_s, times_s[:, None] + late_s[:, channel.near]])
+            for channel in voices
+        )
+        latest = max(float(np.nanmax(i)) for i in instants)
+        ends = latest + max(channel.ends for channel in voices)
+        self._pending.append(_Group(voices=voices, instants=instants, weights=weights, ends=ends))
+        self._muap.add(voices, float(weights.sum()))
+
+    def _arrive(self, times_s: Floats, late_s: Floats, station: Integers) -> FibreTruth:
+        """Return the arrivals of the fibres that are near at any of these discharges."""
+        places = np.unique(station)
+        tips = [self._track.tips[place] for place in places]
+        near = [self._patient.voices(self.order, tip)[0].near for tip in tips]
+        fibre = np.unique(np.concatenate(near))
+        arrival_s = np.full((times_s.size, fibre.size), np.nan)
+        is_blocked = np.zeros(arrival_s.shape, bool)
+        for place, tip, apart in zip(places, tips, near, strict=True):
+            cells = np.ix_(station == place, np.searchsorted(fibre, apart))
+            late = late_s[np.ix_(station == place, apart)]
+            on_way_s = self._fibres.delay_s + travel_s(self._fibres, tip.z_mm)
+            arrival_s[cells] = times_s[station == place, None] + on_way_s[apart] + late
+            is_blocked[cells] = np.isnan(late)
+        return FibreTruth(fibre=fibre, arrival_s=arrival_s, is_blocked=is_blocked)
+
+    def sound(self, samples_uv: Floats, first_sample: int) -> None:
+        """Add the unit to a block ``(n_samples, n_channels)``, in place; forget what has sounded.
+
+        In Fortran's order each channel is a row of memory, and the sums are fast.
+        """
+        for group in self._pending:
+            for channel, voices in enumerate(group.voices):
+                add_discharges(
+                    samples_uv[:, channel],
+                    first_sample,
+                    voices.phases,
+                    voices.start,
+                    group.instants[channel],
+                    group.weights,
+                )
+        over = first_sample + samples_uv.shape[0]
+        self._pending = deque(group for group in self._pending if group.ends > over)
+
+    @property
+    def times_s(self) -> Floats:
+        """All discharges so far."""
+        return np.concatenate([*self._times_s, np.zeros(0)])
+
+    def muap(self) -> tuple[int, Floats]:
+        """Return the mean MUAP ``(n, n_channels)`` and its first sample after the discharge."""
+        return self._muap.value()
+
+    def fibre_truth(self) -> FibreTruth | None:
+        """Return the near fibres' arrivals at every discharge, if they were asked for."""
+        if self._arrivals is None:
+            return None
+        fibre = np.unique(np.concatenate([part.fibre for part in self._arrivals]))
+        arrival_s = np.full((self.times_s.size, fibre.size), np.nan)
+        is_blocked = np.zeros(arrival_s.shape, bool)
+        row = 0
+        for part in self._arrivals:
+            rows = np.arange(row, row + part.arrival_s.shape[0])
+            cells = np.ix_(rows, np.searchsorted(fibre, part.fibre))
+            arrival_s[cells], is_blocked[cells] = part.arrival_s, part.is_blocked
+            row += rows.size
+        return FibreTruth(fibre=fibre, arrival_s=arrival_s, is_blocked=is_blocked)
+
+
+def travel_s(fibres: UnitFibres, z_mm: float) -> Floats:
+    """Return the time from each end plate to the place ``z_mm``, or to an end before it."""
+    along_mm = z_mm - fibres.end_plate_mm
+    end_mm = np.where(along_mm >= 0, *fibres.half_lengths_mm)
+    return np.minimum(np.abs(along_mm), end_mm) * 1e-3 / fibres.velocity_m_s
+
+
+class _MeanMuap:
+    """The mean MUAP over discharges at one station after the other."""
+
+    def __init__(self) -> None:
+        self._start = 0
+        self._sum = np.zeros((0, 0))
+        self._weight = 0.0
+        self._here: tuple[Voices, ...] = ()  # at the last station, not yet in the sum
+        self._here_weight = 0.0
+
+    def add(self, voices: tuple[Voices, ...], weight: float) -> None:
+        """Add some discharges at a station."""
+        if voices is not self._here:
+            self._leave()
+            self._here = voices
+        self._here_weight += weight
+
+    def _leave(self) -> None:
+        """Add the last station's MUAP to the sum."""
+        if not self._here:
+            return
+        start, muap_uv = _aligned(self._here)
+        first = min(start, self._start) if self._weight else start
+        end = max(start + len(muap_uv), self._start + len(self._sum))
+        total = np.zeros((end - first, muap_uv.shape[1]))
+        if self._weight:
+            total[self._start - first :][: len(self._sum)] = self._sum
+        total[start - first :][: len(muap_uv)] += self._here_weight * muap_uv
+        self._start, self._sum = first, total
+        self._weight += self._here_weight
+        self._here, self._here_weight = (), 0.0
+
+    def value(self) -> tuple[int, Floats]:
+        """Return the first sample after the discharge, and the mean ``(n, n_channels)``."""
+        if not self._weight:  # the needle has not moved: exact, however often it was heard
+            return _aligned(self._here)
+        self._leave()
+        return self._start, self._sum / self._weight
+
+
+def _aligned(voices: tuple[Voices, ...]) -> tuple[int, Floats]:
+    """Return the MUAPs of all channels as columns, and their common first sample."""
+    first = min(channel.muap_start for channel in voices)
+    end = max(channel.muap_start + channel.muap_uv.size for channel in voices)
+    muap_uv = np.zeros((end - first, len(voices)))
+    for column, channel in enumerate(voices):
+        muap_uv[channel.muap_start - first :, column][: channel.muap_uv.size] = channel.muap_uv
+    return first, muap_uv
