@@ -267,30 +267,51 @@ def compare(findings: Path, recording: Path) -> int:
 
 
 @app.command(name="list")
-def list_(kind: Literal["scenarios", "rigs", "devices", "drivers", "muscles"] = "scenarios") -> int:
-    """List what is shipped.
+def list_(
+    kind: Literal[
+        "scenarios",
+        "rigs",
+        "devices",
+        "drivers",
+        "muscles",
+        "electrodes",
+        "conditions",
+        "activities",
+        "artefacts",
+    ] = "scenarios",
+) -> int:
+    """List what is shipped, or what a scenario may name.
 
     Parameters
     ----------
     kind
-        scenarios, rigs, devices, drivers or muscles.
+        scenarios, rigs, devices, drivers, muscles or electrodes; or the kinds of conditions, of
+        (spontaneous) activities and of artefacts.
     """
     from emgsim import shipped
 
-    if kind == "drivers":
-        from emgsim.instruments.drivers import driver_names
+    match kind:
+        case "drivers":
+            from emgsim.instruments.drivers import driver_names
 
-        for role in ("source", "capture", "device"):
-            for name in driver_names(role):
-                print(f"{name:<28} {role}")
-    elif kind == "muscles":
-        from emgsim.scenario import muscle_catalogue
+            rows = {n: role for role in ("source", "capture", "device") for n in driver_names(role)}
+        case "muscles":
+            from emgsim.scenario import muscle_catalogue
 
-        print("\n".join(sorted(muscle_catalogue())))
-    else:
-        folder: shipped.Kind = "rigs/devices" if kind == "devices" else kind
-        for name in shipped.names(folder):
-            print(f"{name:<28} {_title(shipped.find(folder, name))}")
+            rows = {name: table["nerve"] for name, table in sorted(muscle_catalogue().items())}
+        case "electrodes":
+            from emgsim.scenario import electrode_catalogue
+
+            rows = {name: table["kind"] for name, table in electrode_catalogue().items()}
+        case "conditions" | "activities" | "artefacts":
+            from emgsim.scenario import kinds
+
+            rows = kinds(kind)
+        case _:
+            folder: shipped.Kind = "rigs/devices" if kind == "devices" else kind
+            rows = {n: _title(shipped.find(folder, n)) for n in shipped.names(folder)}
+    for name, words in rows.items():
+        print(f"{name:<28} {words}")
     return 0
 
 

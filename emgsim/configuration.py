@@ -175,7 +175,7 @@ def _walk(
         for candidate in here:
             field = candidate.model_fields.get(part)
             if field is not None:
-                following += _models_in(field.annotation)
+                following += models_in(field.annotation)
         here = following or here
     return place, holders
 
@@ -190,7 +190,8 @@ def _keys(models: list[type[BaseModel]]) -> set[str]:
     return {field.alias or name for model in models for name, field in model.model_fields.items()}
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models that a field's annotation names, unions and tuples opened."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [model for part in get_args(annotation) for model in _models_in(part)]
+    return [model for part in get_args(annotation) for model in models_in(part)]

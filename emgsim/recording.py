@@ -154,6 +154,24 @@ class MotorUnit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpontaneousSource:
+    """The truth about one generator of spontaneous activity.
+
+    ``potential_uv`` is ``(n, n_channels)`` at ``Truth.muap_rate_hz``, of a discharge of gain 1; it
+    begins ``potential_start_s`` after the discharge. When it began and ended is in the `Event`
+    whose ``source`` is its name.
+    """
+
+    name: str
+    kind: str
+    discharge_times_s: Floats
+    gains: Floats  # (n_discharges,) factor on the potential
+    potential_uv: Floats
+    potential_start_s: float
+    unit_id: int | None = None  # the motor unit that discharges as a whole; None: single fibres
+
+
+@dataclass(frozen=True, kw_only=True)
 class Event:
     """Something that began and ended: a contraction, a rest, a run of fibrillations."""
 
@@ -177,6 +195,7 @@ class Truth:
     needle: dict[str, float] = field(default_factory=dict)  # where it was at the beginning
     needle_path: tuple[dict[str, float], ...] = ()  # ends of its moves, each with its time_s
     conditions: tuple[str, ...] = ()
+    spontaneous: tuple[SpontaneousSource, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

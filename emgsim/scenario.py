@@ -15,7 +15,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from emgsim.analysis.plan import NeedlePlan
 from emgsim.artefacts.parameters import Artefact, check_order
-from emgsim.configuration import Table, merged, nearest, read_table, validated, with_overrides
+from emgsim.configuration import (
+    Table,
+    merged,
+    models_in,
+    nearest,
+    read_table,
+    validated,
+    with_overrides,
+)
 from emgsim.errors import InputError
 from emgsim.physiology.parameters import (
     ConcentricNeedle,
@@ -31,6 +39,8 @@ from emgsim.physiology.parameters import (
     ThinFilm,
     TipPosition,
 )
+from emgsim.physiology.parameters.conditions import Condition
+from emgsim.physiology.parameters.spontaneous import SpontaneousActivity
 from emgsim.shipped import PACKAGE, find
 from emgsim.verdict import Limit
 
@@ -158,6 +168,8 @@ class Scenario(_Table):
     description: str = ""
     seed: int = Field(ge=0)
     muscle: Muscle
+    conditions: tuple[Condition, ...] = ()  # in the order in which they befell the patient
+    spontaneous: tuple[SpontaneousActivity, ...] = ()
     electrode: Electrode = PlacedConcentric()
     phases: tuple[Phase, ...] = Field(min_length=1)
     acquisition: Acquisition = Acquisition()
@@ -224,6 +236,16 @@ def muscle_catalogue() -> Mapping[str, Any]:
 def electrode_catalogue() -> Mapping[str, Any]:
     """Return the catalogue of electrodes as tables by name."""
     return _catalogue("electrodes")
+
+
+def kinds(of: Literal["conditions", "activities", "artefacts"]) -> dict[str, str]:
+    """Return the kinds that a scenario may name, each with what it is."""
+    key = "spontaneous" if of == "activities" else of
+    found: dict[str, str] = {}
+    for model in models_in(Scenario.model_fields[key].annotation):
+        words = (model.__doc__ or "").strip().splitlines()[0]
+        found[str(model.model_fields["kind"].default)] = words.rstrip(".")
+    return found
 
 
 @cache

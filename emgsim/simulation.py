@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -10,18 +14,23 @@ from numpy.typing import NDArray
 from emgsim.artefacts.composition import Stages, stages
 from emgsim.artefacts.parameters import Artefact, Place, Thermal
 from emgsim.errors import InputError
-from emgsim.physiology import effort
-from emgsim.physiology.active_unit import ActiveUnit
+from emgsim.physiology import conditions, effort
+from emgsim.physiology.body import healthy_body
 from emgsim.physiology.discharges import STEP_S, Epoch, discharge_epochs
 from emgsim.physiology.electrodes import impedance_ohm, recording_channels
 from emgsim.physiology.parameters import Phase, TipPosition
 from emgsim.physiology.patient import Patient
 from emgsim.physiology.pool import excitation_for, thresholds
 from emgsim.physiology.seeking import seek_tip
+from emgsim.physiology.sounding import Sounding
+from emgsim.physiology.spontaneous.activities import sources
+from emgsim.physiology.spontaneous.source import Source
+from emgsim.physiology.spontaneous.surroundings import Site
 from emgsim.physiology.track import track
 from emgsim.physiology.voices import Sampling
-from emgsim.recording import Event, MotorUnit, Recording, Truth
+from emgsim.recording import Event, MotorUnit, Recording, SpontaneousSource, Truth
 from emgsim.scenario import Scenario
+from emgsim.seeds import stream
 
 Floats = NDArray[np.float64]
 
@@ -78,14 +87,36 @@ def simulate(
 
 
 def patient_of(scenario: Scenario, *, seed: int | None = None) -> Patient:
-    """Return the patient of a scenario, of whom nothing is built yet."""
-    acquisition = scenario.acquisition
+    """Return the patient of a scenario; without conditions nothing of him is built yet.
+
+    Raises
+    ------
+    InputError
+        If a condition does not fit the muscle, or contradicts another one.
+    """
+    seed = scenario.seed if seed is None else seed
+    acquisition, body = scenario.acquisition, None
+    if scenario.conditions:
+        with _blaming(scenario):
+            body = conditions.apply(scenario.conditions, healthy_body(scenario.muscle, seed), seed)
     return Patient(
-        muscle=scenario.muscle,
+        muscle=scenario.muscle if body is None else body.muscle,
         electrode=scenario.electrode,
         sampling=Sampling(rate_hz=acquisition.rate_hz, band_hz=acquisition.band_hz),
-        seed=scenario.seed if seed is None else seed,
+        seed=seed,
+        body=body,
     )
+
+
+@contextmanager
+def _blaming(scenario: Scenario) -> Iterator[None]:
+    """Tell of a value that the physiology refuses as a mistake of the scenario."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(
+            str(error), where=f"scenario {scenario.id}", todo="mend the scenario"
+        ) from error
 
 
 class Simulation:
@@ -139,9 +170,10 @@ class Simulation:
         self._tip = _tip(scenario, self._patient)
         self._track = track(self._tip, scenario.electrode.moves)
         self._stages = _stages(scenario, self._patient, for_playing)
-        self._epochs = discharge_epochs(scenario.muscle.pool, scenario.phases, self._patient.seed)
+        self._epochs = _epochs(scenario, self._patient)
         self._drawn: list[Epoch] = []
-        self._units: dict[int, ActiveUnit] = {}
+        self._units: dict[int, Sounding] = {}
+        self._sources = self._spontaneous()
         self._events: list[Event] = []
         self._made = 0
 
@@ -165,6 +197,8 @@ class Simulation:
         samples_uv = np.zeros((n, len(self._channels)), order="F")
         for order in sorted(self._units):
             self._units[order].sound(samples_uv, self._made)
+        for _, sounding in self._sources:
+            sounding.sound(samples_uv, self._made)
         samples_uv, events = self._stages.step(samples_uv, self._made)
         self._events += events
         start_s = self._made / sampling.rate_hz
@@ -189,12 +223,52 @@ class Simulation:
     def _drawn_s(self) -> float:
         return self._drawn[-1].start_s + self._drawn[-1].n_steps * STEP_S if self._drawn else 0.0
 
-    def _unit(self, order: int) -> ActiveUnit:
+    def _unit(self, order: int) -> Sounding:
         if order not in self._units:
-            self._units[order] = ActiveUnit(
-                self._patient, order, self._track, fibre_truth=self._fibre_truth
+            patient = self._patient
+            self._units[order] = Sounding(
+                patient.fibres(order),
+                patient.end_plates(order),
+                partial(patient.voices, order),
+                self._track,
+                rate_hz=patient.sampling.rate_hz,
+                chance=stream(patient.seed, "junctions", order),
+                fibre_truth=self._fibre_truth,
             )
         return self._units[order]
+
+    def _spontaneous(self) -> list[tuple[Source, Sounding]]:
+        """Return what discharges by itself; it is drawn at once, since that is little."""
+        scenario, patient = self._scenario, self._patient
+        orphans = None if patient.body is None else patient.body.orphans
+        seen: Counter[str] = Counter()
+        found: list[Source] = []
+        with _blaming(scenario):
+            for activity in scenario.spontaneous:
+                site = Site(
+                    muscle=patient.muscle,
+                    tip=self._track.tips[0],
+                    unit_fibres=patient.fibres,
+                    orphans=orphans,
+                )
+                index = seen[activity.kind]
+                seen[activity.kind] += 1
+                found += sources(activity, site, scenario.duration_s, patient.seed, index)
+        return [(source, self._sounding(source)) for source in found]
+
+    def _sounding(self, source: Source) -> Sounding:
+        patient = self._patient
+        fibres = source.fibres
+        sounding = Sounding(
+            fibres,
+            np.arange(fibres.n_fibres),
+            partial(patient.source_voices, source),
+            self._track,
+            rate_hz=patient.sampling.rate_hz,
+            chance=stream(patient.seed, f"junctions of {source.name}"),
+        )
+        sounding.discharge(source.times_s, source.gains)
+        return sounding
 
     def truth(self) -> Truth:
         """Return the truth of the samples made so far.
@@ -219,6 +293,10 @@ class Simulation:
             effort_times_s=np.asarray(np.arange(wanted.size) * STEP_S, dtype=np.float64),
             effort=wanted,
             force=np.concatenate([epoch.force for epoch in self._drawn] or [np.zeros(0)]),
+            conditions=() if self._patient.body is None else self._patient.body.conditions,
+            spontaneous=tuple(
+                self._spontaneous_source(source, sounding) for source, sounding in self._sources
+            ),
             needle=self._tip.model_dump(),
             needle_path=tuple(
                 {"time_s": time_s, **tip.model_dump()} for time_s, tip in self._track.ends
@@ -241,12 +319,25 @@ class Simulation:
             fibres=unit.fibre_truth(),
         )
 
+    def _spontaneous_source(self, source: Source, sounding: Sounding) -> SpontaneousSource:
+        first, potential_uv = sounding.muap()
+        return SpontaneousSource(
+            name=source.name,
+            kind=source.kind,
+            discharge_times_s=source.times_s,
+            gains=source.gains,
+            potential_uv=potential_uv,
+            potential_start_s=first / self._patient.sampling.rate_hz,
+            unit_id=None if source.unit is None else source.unit + 1,
+        )
+
     def _all_events(self) -> tuple[Event, ...]:
         moves = [
             Event(kind="needle_move", onset_s=move.at_s, offset_s=move.at_s + move.duration_s)
             for move in self._scenario.electrode.moves
         ]
-        events = [*_phase_events(self._scenario.phases), *moves, *self._events]
+        own = [source.event for source, _ in self._sources]
+        events = [*_phase_events(self._scenario.phases), *moves, *own, *self._events]
         return tuple(sorted(events, key=lambda event: event.onset_s))
 
 
@@ -268,6 +359,19 @@ def _tip(scenario: Scenario, patient: Patient) -> TipPosition:
             "the effort",
         )
     return found
+
+
+def _epochs(scenario: Scenario, patient: Patient) -> Iterator[Epoch]:
+    """Return the discharges of the patient's motor neurons as he makes the effort."""
+    phases = conditions.conditioned_phases(scenario.phases, scenario.conditions)
+    body = patient.body
+    return discharge_epochs(
+        patient.muscle.pool,
+        phases,
+        patient.seed,
+        twitch_share=None if body is None else body.twitch_share,
+        healthy=None if body is None else body.healthy.pool,
+    )
 
 
 def _stages(scenario: Scenario, patient: Patient, for_playing: bool) -> Stages:

@@ -177,6 +177,10 @@ def test_ctrl_c_is_130(monkeypatch, capsys):
         ("devices", ["na1"]),
         ("drivers", ["keysight.33500", "keysight.infiniivision", "serial.frames"]),
         ("muscles", ["biceps_brachii"]),
+        ("electrodes", ["concentric_facial", "macro"]),
+        ("conditions", ["axonal_loss", "myopathy"]),
+        ("activities", ["fibrillation", "trigger_point"]),
+        ("artefacts", ["mains", "adc"]),
     ],
 )
 def test_lists_show_what_is_shipped(kind, expected, capsys):

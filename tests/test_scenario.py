@@ -94,6 +94,13 @@ def test_a_resolved_scenario_can_be_loaded_from_its_file(tmp_path: Path) -> None
         ("artefacts=[{kind='mains', frequency_hz=1}]", ["artefacts.0.frequency_hz:", "got 1"]),
         ("artefacts=[{kind='adc'}, {kind='mains'}]", ["artefact 2 (mains, body) must stand"]),
         ("artefacts=[{kind='crosstalk'}]", ["crosstalk needs the recording of a neighbour"]),
+        ("spontaneous=[{kind='fibrillation', grade=5}]", ["spontaneous.0.grade", "one of 0, 0.5"]),
+        ("spontaneous=[{kind='fibrilation'}]", ["did you mean 'fibrillation'?"]),
+        (
+            "conditions=[{kind='axonal_loss', share=0.5, months=-1}]",
+            ["conditions.0.months:", "greater than or equal to 0", "got -1"],
+        ),
+        ("conditions=[{kind='axonal_loss', share=0.5}]", ["conditions.0.months: missing"]),
         ("phases=[{duration_s=1}]", ["phases.0.kind: missing"]),
         ("electrode.tip.y_mm=18", ["outside the muscle of radius 18 mm", "y_mm = 18"]),
         ("electrode.tip.z_mm=-60", ["half length of 60 mm", "got -60"]),

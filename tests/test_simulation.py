@@ -23,7 +23,8 @@ from emgsim.simulation import Simulation, lasting, patient_of, simulate
 from emgsim.stages import add_train
 from emgsim.testing import RATES_HZ, scenarios
 
-SHORT = lasting(load_scenario("healthy_biceps", overrides=["seed=1"]), 3.0)  # 2 s of rest, 1 of effort
+# two seconds of rest, one of effort
+SHORT = lasting(load_scenario("healthy_biceps", overrides=["seed=1"]), 3.0)
 PROPERTY = settings(max_examples=15, deadline=None)
 
 
@@ -604,3 +605,104 @@ def test_what_the_recorder_adds_is_left_to_the_wire_when_it_is_played() -> None:
     hum = simulate(Scenario.model_validate(table), for_playing=True)[0]
     assert played.samples_uv.tobytes() == hum.samples_uv.tobytes()
     assert hum.samples_uv.std() > 1.0
+
+
+# -- conditions and spontaneous activity -----------------------------------------------------------
+
+
+def resting(*activities: dict[str, Any], **values: Any) -> Scenario:
+    """Return the biceps at rest for five seconds, with spontaneous activity."""
+    return changed(
+        load_scenario("healthy_biceps"),
+        phases=[{"kind": "rest", "duration_s": 5.0}],
+        spontaneous=list(activities),
+        **values,
+    )
+
+
+def test_spontaneous_activity_is_in_the_samples_and_in_the_truth() -> None:
+    """Every source's potential at its discharges gives the samples; each has its event."""
+    scenario = resting({"kind": "fibrillation", "grade": 3.0}, muscle__junctions=STEADY)
+    recording, truth = simulate(scenario, for_playing=True)
+    assert truth.spontaneous
+    assert truth.units == ()
+    total = np.zeros(recording.n_samples)
+    for source in truth.spontaneous:
+        np.testing.assert_array_equal(source.gains, 1.0)
+        unit = replace(
+            spike_unit(list(source.discharge_times_s), recording.rate_hz),
+            muap_uv=source.potential_uv,
+            muap_start_s=source.potential_start_s,
+        )
+        add_train(total, recording.rate_hz, 0.0, unit)
+    assert np.ptp(total) > 50.0
+    # the sources' own end plates jitter by a few microseconds: that much of a fibre's slope is left
+    assert np.std(total - recording.samples_uv[:, 0]) < 0.05 * np.std(total)
+    events = [event for event in truth.events if event.kind == "fibrillation"]
+    assert sorted(e.source for e in events) == sorted(s.name for s in truth.spontaneous)
+    assert all(event.grade == 3.0 for event in events)
+
+
+def test_one_more_kind_of_activity_moves_none_of_the_others() -> None:
+    """Each kind draws from streams of its own."""
+    alone = simulate(resting({"kind": "fibrillation", "grade": 2.0}))[1].spontaneous
+    both = simulate(resting({"kind": "cramp"}, {"kind": "fibrillation", "grade": 2.0}))[1]
+    kept = [source for source in both.spontaneous if source.kind == "fibrillation"]
+    assert len(kept) == len(alone) < len(both.spontaneous)
+    for a, b in zip(alone, kept, strict=True):
+        assert a.discharge_times_s.tobytes() == b.discharge_times_s.tobytes()
+        assert a.potential_uv.tobytes() == b.potential_uv.tobytes()
+
+
+def test_spontaneous_activity_streams_in_blocks() -> None:
+    """Blocks of any length are the same bytes here, too."""
+    scenario = resting({"kind": "myotonic_discharge"}, {"kind": "end_plate_noise"})
+    scenario = changed(scenario, electrode__tip={"x_mm": 0.0, "y_mm": 0.0, "z_mm": 0.0})
+    whole = simulate(scenario)[0].samples_uv
+    blocks = [block.samples_uv for block in Simulation(scenario, block_s=0.37)]
+    assert np.concatenate(blocks).tobytes() == whole.tobytes()
+
+
+def test_a_denervated_muscle_has_fewer_units_that_fire_faster() -> None:
+    """At the same force: fewer active units, a faster fastest one, and the truth names why."""
+    healthy = lasting(load_scenario("healthy_biceps"), 6.0)
+    ill = changed(healthy, conditions=[{"kind": "axonal_loss", "share": 0.7, "months": 1.0}])
+    (_, before), (_, after) = simulate(healthy), simulate(ill)
+    assert after.conditions == ("axonal_loss",)
+    assert len(after.units) < 0.6 * len(before.units)
+    fastest = [max(u.discharge_times_s.size for u in truth.units) for truth in (before, after)]
+    assert fastest[1] > 1.2 * fastest[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (
+            {"conditions": [{"kind": "radiculopathy", "root": "L5", "weeks": 6.0}]},
+            ["root", "L5", "C5"],
+        ),
+        (
+            {"conditions": [{"kind": "entrapment", "nerve": "ulnar", "share": 0.5, "weeks": 9.0}]},
+            ["nerve", "ulnar", "musculocutaneous"],
+        ),
+        (
+            {"conditions": [{"kind": "myopathy"}, {"kind": "myositis"}]},
+            ["myopathy must not occur beside myositis"],
+        ),
+        (
+            {"spontaneous": [{"kind": "fibrillation", "onset_s": 99.0}]},
+            ["onset_s of fibrillation must be < the recording's 12 s, got 99"],
+        ),
+        (
+            {"spontaneous": [{"kind": "end_plate_noise"}]},
+            ["z_mm of end-plate activity must be within the end-plate zone", "got 20"],
+        ),
+    ],
+)
+def test_what_does_not_fit_the_muscle_is_told(values: Any, words: list[str]) -> None:
+    """One error each, with the thing, the rule and the value, and the scenario's name."""
+    with pytest.raises(InputError) as info:
+        simulate(changed(load_scenario("healthy_biceps"), **values))
+    assert info.value.where == "scenario healthy_biceps"
+    missing = [word for word in words if word not in info.value.what]
+    assert not missing, info.value.what

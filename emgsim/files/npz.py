@@ -14,7 +14,16 @@ from typing import Any
 import numpy as np
 
 from emgsim.errors import InputError
-from emgsim.recording import Channel, Event, FibreTruth, Gap, MotorUnit, Recording, Truth
+from emgsim.recording import (
+    Channel,
+    Event,
+    FibreTruth,
+    Gap,
+    MotorUnit,
+    Recording,
+    SpontaneousSource,
+    Truth,
+)
 
 TRUTH_SCHEMA = "emgsim.truth/1"
 
@@ -128,21 +137,34 @@ def _truth_arrays(truth: Truth) -> dict[str, Any]:
         "needle": truth.needle,
         "needle_path": list(truth.needle_path),
         "conditions": list(truth.conditions),
+        "spontaneous": [
+            {
+                "name": source.name,
+                "kind": source.kind,
+                "potential_start_s": source.potential_start_s,
+                "unit_id": source.unit_id,
+            }
+            for source in truth.spontaneous
+        ],
     }
-    return {
-        "spike_times_s": np.concatenate([*trains, np.zeros(0)]),
-        "spike_units": np.concatenate(
-            [
-                *(np.full(t.size, u.id) for t, u in zip(trains, truth.units, strict=True)),
-                np.zeros(0, np.int64),
-            ]
-        ).astype(np.int64),
-        "muaps_uv": muaps,
-        "effort_times_s": truth.effort_times_s,
-        "effort": truth.effort,
-        "force": truth.force,
-        "truth_json": np.array(json.dumps(head)),
-    } | _fibre_arrays(truth)
+    return (
+        {
+            "spike_times_s": np.concatenate([*trains, np.zeros(0)]),
+            "spike_units": np.concatenate(
+                [
+                    *(np.full(t.size, u.id) for t, u in zip(trains, truth.units, strict=True)),
+                    np.zeros(0, np.int64),
+                ]
+            ).astype(np.int64),
+            "muaps_uv": muaps,
+            "effort_times_s": truth.effort_times_s,
+            "effort": truth.effort,
+            "force": truth.force,
+            "truth_json": np.array(json.dumps(head)),
+        }
+        | _fibre_arrays(truth)
+        | _source_arrays(truth)
+    )
 
 
 def _fibre_arrays(truth: Truth) -> dict[str, Any]:
@@ -154,6 +176,28 @@ def _fibre_arrays(truth: Truth) -> dict[str, Any]:
             arrays[f"fibre_arrivals_s_{unit.id}"] = unit.fibres.arrival_s
             arrays[f"fibre_blocks_{unit.id}"] = unit.fibres.is_blocked
     return arrays
+
+
+def _source_arrays(truth: Truth) -> dict[str, Any]:
+    """Return the sources of spontaneous activity, numbered as in ``truth_json``."""
+    arrays: dict[str, Any] = {}
+    for number, source in enumerate(truth.spontaneous):
+        arrays[f"source_times_s_{number}"] = source.discharge_times_s
+        arrays[f"source_gains_{number}"] = source.gains
+        arrays[f"source_potential_uv_{number}"] = source.potential_uv
+    return arrays
+
+
+def _sources(head: dict[str, Any], arrays: dict[str, Any]) -> tuple[SpontaneousSource, ...]:
+    return tuple(
+        SpontaneousSource(
+            **row,
+            discharge_times_s=arrays[f"source_times_s_{number}"],
+            gains=arrays[f"source_gains_{number}"],
+            potential_uv=arrays[f"source_potential_uv_{number}"],
+        )
+        for number, row in enumerate(head.get("spontaneous", ()))
+    )
 
 
 def _fibres(arrays: dict[str, Any], unit_id: int) -> FibreTruth | None:
@@ -192,4 +236,5 @@ def _truth(arrays: dict[str, Any]) -> Truth | None:
         needle=head["needle"],
         needle_path=tuple(head.get("needle_path", ())),
         conditions=tuple(head["conditions"]),
+        spontaneous=_sources(head, arrays),
     )

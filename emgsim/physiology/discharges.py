@@ -23,6 +23,7 @@ from emgsim.physiology.intervals import (
     deviate_table,
 )
 from emgsim.physiology.neurons import (
+    FAINTEST,
     FLOOR_S,
     STEP_S,
     Chance,
@@ -39,10 +40,13 @@ from emgsim.physiology.pool import (
     DeLucaHostage,
     force_curve,
     maximal_force,
+    mean_twitch_force,
     minimal_rates_hz,
     peak_rates_hz,
+    rates_hz,
     thresholds,
     thresholds_in_pain,
+    twitch_gain,
     twitches,
 )
 from emgsim.seeds import stream
@@ -70,7 +74,13 @@ class Epoch:
 
 
 def discharge_epochs(
-    pool: Pool, phases: Sequence[Phase], seed: int, *, epoch_s: float = 1.0
+    pool: Pool,
+    phases: Sequence[Phase],
+    seed: int,
+    *,
+    epoch_s: float = 1.0,
+    twitch_share: Floats | None = None,
+    healthy: Pool | None = None,
 ) -> Iterator[Epoch]:
     """Run a pool through the phases of an effort.
 
@@ -89,6 +99,12 @@ def discharge_epochs(
         "doublets".
     epoch_s
         Length of an epoch, whole milliseconds; the last one is what is left.
+    twitch_share
+        Shape ``(n_units,)``: twitch force of each unit over the healthy one's; a unit of 0 never
+        discharges. All 1 if not given.
+    healthy
+        The pool whose maximal force is the unit of effort and force; this one if not given. An
+        effort beyond what is left of it gets the maximal excitation.
 
     Yields
     ------
@@ -97,7 +113,8 @@ def discharge_epochs(
     Raises
     ------
     ValueError
-        If there is no phase, or an epoch is shorter than 1 ms.
+        If there is no phase, an epoch is shorter than 1 ms, or shares are negative or not one for
+        each unit.
 
     Examples
     --------
@@ -111,11 +128,20 @@ def discharge_epochs(
         raise ValueError(f"epoch_s must be >= {STEP_S:g}, got {epoch_s:g}")
     if not phases:
         raise ValueError("phases must have at least one phase, got none")
-    return _epochs(pool, phases, seed, per_epoch)
+    share = np.ones(pool.n_units) if twitch_share is None else twitch_share
+    if share.shape != (pool.n_units,) or not np.all(share >= 0):
+        raise ValueError(
+            f"twitch_share: expected ({pool.n_units},), all >= 0, got {share.shape}, "
+            f"least {share.min(initial=np.inf):g}"
+        )
+    plan = _plan(pool, share, maximal_force(pool if healthy is None else healthy))
+    return _epochs(pool, phases, seed, per_epoch, plan)
 
 
-def _epochs(pool: Pool, phases: Sequence[Phase], seed: int, per_epoch: int) -> Iterator[Epoch]:
-    plan, state = _plan(pool), _beginning(pool, seed)
+def _epochs(
+    pool: Pool, phases: Sequence[Phase], seed: int, per_epoch: int, plan: Plan
+) -> Iterator[Epoch]:
+    state = _beginning(pool, seed)
     n_all = max(1, round(total_s(phases) / STEP_S))
     for number, first in enumerate(range(0, n_all, per_epoch)):
         n = min(per_epoch, n_all - first)
@@ -138,10 +164,10 @@ def _epochs(pool: Pool, phases: Sequence[Phase], seed: int, per_epoch: int) -> I
         )
 
 
-def _plan(pool: Pool) -> Plan:
-    forces, levels = force_curve(pool)
+def _plan(pool: Pool, share: Floats, full_force: float) -> Plan:
+    forces, levels = _force_curve(pool, share, full_force)
     return Plan(
-        neurons=_neurons(pool),
+        neurons=_neurons(pool, share, full_force),
         law=_law(pool),
         forces=forces,
         levels=levels,
@@ -152,17 +178,37 @@ def _plan(pool: Pool) -> Plan:
     )
 
 
-def _neurons(pool: Pool) -> Neurons:
+def _force_curve(pool: Pool, share: Floats, full_force: float) -> tuple[Floats, Floats]:
+    """Return `force_curve` with units that are weaker or lost, over another full force.
+
+    What the units' shares take from each force is weighed at their mean rates: how the scatter of
+    intervals changes it cancels but for a hundredth.
+    """
+    if np.all(share == 1) and full_force == maximal_force(pool):
+        return force_curve(pool)
+    levels = np.linspace(0.0, pool.maximal_excitation, 4001)
+    rate_hz = rates_hz(pool, levels)
+    peak, time_s = (column[:, None] for column in twitches(pool))
+    pull = peak * time_s * rate_hz * twitch_gain(time_s * rate_hz)
+    left = (share @ pull) / np.maximum(pull.sum(axis=0), FAINTEST)
+    force = np.maximum.accumulate(left * mean_twitch_force(pool, levels) / full_force)
+    if force[-1] == 0:  # whatever is wanted, all that can be done is to try one's utmost
+        return force[-1:], levels[-1:]
+    forceless = max(0, int(np.flatnonzero(force > 0)[0]) - 1)
+    return force[forceless:], levels[forceless:]
+
+
+def _neurons(pool: Pool, share: Floats, full_force: float) -> Neurons:
     threshold, lowest_hz = thresholds(pool), minimal_rates_hz(pool)
     is_linear = pool.rate_law not in DE_LUCA_HOSTAGE
     twitch, time_s = twitches(pool)
     return Neurons(
         threshold=threshold,
-        recruited_at=thresholds_in_pain(pool),
+        recruited_at=np.where(share > 0, thresholds_in_pain(pool), np.inf),
         offset_hz=(lowest_hz - pool.rate_gain * threshold) * is_linear,
         lowest_hz=lowest_hz,
         peak_hz=peak_rates_hz(pool),
-        twitch=twitch / maximal_force(pool),
+        twitch=share * twitch / full_force,
         twitch_time_s=time_s,
         step_share=STEP_S / time_s,
         decay=np.exp(-STEP_S / time_s),

@@ -10,13 +10,19 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
+from emgsim.physiology.body import Body
 from emgsim.physiology.electrodes import channels
 from emgsim.physiology.fibres import UnitFibres, place_unit
 from emgsim.physiology.parameters import ElectrodeKind, Muscle, TipPosition
 from emgsim.physiology.potential import Electrode
-from emgsim.physiology.voices import Sampling, Voices, voices
+from emgsim.physiology.spontaneous.field import source_wave_uv
+from emgsim.physiology.spontaneous.source import Source
+from emgsim.physiology.voices import Sampling, Voices, unit_voices, voices_of
 from emgsim.seeds import stream
+
+Voice = int | str  # a motor unit by its order, a source of spontaneous activity by its name
 
 
 @dataclass(frozen=True)
@@ -31,26 +37,37 @@ class Patient:
         How the electrode's signal is sampled.
     seed
         Of the patient: where the fibres lie.
+    body
+        The muscle as conditions have left it; None: healthy, each unit placed when it is heard.
     """
 
     muscle: Muscle
     electrode: ElectrodeKind
     sampling: Sampling
     seed: int
+    body: Body | None = None
     _fibres: dict[int, UnitFibres] = field(default_factory=dict, repr=False, compare=False)
     _channels: dict[TipPosition, tuple[Electrode, ...]] = field(
         default_factory=dict, repr=False, compare=False
     )
-    _voices: dict[tuple[int, TipPosition], tuple[Voices, ...]] = field(
+    _voices: dict[tuple[Voice, TipPosition], tuple[Voices, ...]] = field(
         default_factory=dict, repr=False, compare=False
     )
 
     def fibres(self, order: int) -> UnitFibres:
         """Return the fibres of unit ``order`` (0 = smallest)."""
+        if self.body is not None:
+            return self.body.units[order]
         if order not in self._fibres:
             rng = stream(self.seed, "muscle", order)
             self._fibres[order] = place_unit(self.muscle, order, rng)
         return self._fibres[order]
+
+    def end_plates(self, order: int) -> NDArray[np.int64]:
+        """Return the end plate of each fibre of a unit; those of one number share it."""
+        if self.body is not None:
+            return self.body.end_plates[order]
+        return np.arange(self.fibres(order).n_fibres)
 
     def channels(self, tip: TipPosition) -> tuple[Electrode, ...]:
         """Return the electrode's channels at a place."""
@@ -64,8 +81,18 @@ class Patient:
         if key not in self._voices:
             fibres, medium = self.fibres(order), self.muscle.medium
             self._voices[key] = tuple(
-                voices(fibres, electrode, medium, self.sampling) for electrode in self.channels(tip)
+                unit_voices(fibres, channel, medium, self.sampling)
+                for channel in self.channels(tip)
             )
+        return self._voices[key]
+
+    def source_voices(self, source: Source, tip: TipPosition) -> tuple[Voices, ...]:
+        """Return what each channel hears of a source of spontaneous activity."""
+        key = (source.name, tip)
+        if key not in self._voices:
+            medium, sampling = self.muscle.medium, self.sampling
+            waves = [source_wave_uv(source, c, medium, sampling) for c in self.channels(tip)]
+            self._voices[key] = tuple(voices_of(w, source.fibres, sampling) for w in waves)
         return self._voices[key]
 
     def forget(self, tip: TipPosition) -> None:
@@ -81,4 +108,6 @@ class Patient:
     def distance_mm(self, order: int, tip: TipPosition) -> float:
         """Return the distance in the cross-section from a tip to a unit's nearest fibre."""
         fibres = self.fibres(order)
+        if fibres.n_fibres == 0:
+            return np.inf
         return float(np.min(np.hypot(fibres.x_mm - tip.x_mm, fibres.y_mm - tip.y_mm)))

@@ -17,7 +17,7 @@ from scipy import fft
 from emgsim.physiology.fibres import UnitFibres
 from emgsim.physiology.kernels import fibre_waves_uv
 from emgsim.physiology.parameters import Medium
-from emgsim.physiology.potential import Electrode
+from emgsim.physiology.potential import ACTION_POTENTIALS, Electrode
 from emgsim.physiology.rendering import polyphase
 
 Floats = NDArray[np.float64]
@@ -29,6 +29,7 @@ FINE_HZ = 80_000.0  # waves stand on a grid at least so fine
 STOP_OVER_BAND = 0.5 / 0.45  # from 0.45 of the rate: nothing folds back from above half of it
 RINGING = 4.0  # length of the band's ringing, in periods of its transition
 WAVE_MM = 16.0  # length of an action potential with its tail
+DECAYS = 32.0  # of an action potential's exponential, after which nothing is left of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +67,11 @@ class Sampling:
 
 @dataclass(frozen=True, kw_only=True)
 class Voices:
-    """One motor unit at one place of an electrode, ready to be rendered.
+    """Fibres that discharge together, at one place of an electrode, ready to be rendered.
 
     ``phases`` is ``(1 + n_near, oversampling, n_rows)``: first the far fibres together, then each
     near one; they begin ``start`` samples after the discharge. ``near`` holds the near fibres'
-    numbers within the unit. ``muap_uv`` is their sum at the mean times of all fibres, at the
+    numbers among them. ``muap_uv`` is their sum at the mean times of all fibres, at the
     recording's rate from ``muap_start`` samples after the discharge.
     """
 
@@ -86,17 +87,42 @@ class Voices:
         return self.start + float(self.phases.shape[2])
 
 
-def voices(fibres: UnitFibres, electrode: Electrode, medium: Medium, sampling: Sampling) -> Voices:
-    """Return a unit's voices at an electrode."""
-    lead = _lead(sampling)
-    n = _length(fibres, sampling)
-    apart = fibre_waves_uv(n - 2 * lead, sampling.fine_hz, electrode, medium, fibres)
-    near = near_fibres(fibres, apart, sampling.fine_hz)
+def unit_voices(
+    fibres: UnitFibres, electrode: Electrode, medium: Medium, sampling: Sampling
+) -> Voices:
+    """Return the voices of a motor unit at an electrode."""
+    n = int(np.ceil(last_s(fibres, medium) * sampling.fine_hz)) + 1
+    waves_uv = fibre_waves_uv(n, sampling.fine_hz, electrode, medium, fibres)
+    return voices_of(waves_uv, fibres, sampling)
+
+
+def last_s(fibres: UnitFibres, medium: Medium) -> float:
+    """Return the time after the discharge at which the last fibre's wave has gone."""
+    tail_mm = DECAYS / ACTION_POTENTIALS[medium.action_potential].decay_per_mm
+    run_mm = np.maximum(*fibres.half_lengths_mm) + tail_mm
+    return float(np.max(fibres.delay_s + 1e-3 * run_mm / fibres.velocity_m_s, initial=0.0))
+
+
+def voices_of(waves_uv: Floats, fibres: UnitFibres, sampling: Sampling) -> Voices:
+    """Return the voices of fibres whose potentials are known.
+
+    Parameters
+    ----------
+    waves_uv
+        Shape ``(n_fibres, n)``: column k lies ``k / sampling.fine_hz`` after the discharge.
+    fibres
+        Their jitter and block.
+    sampling
+        Gives the grid and the band.
+    """
+    lead = int(np.ceil(sampling.ringing_s * sampling.rate_hz)) * sampling.oversampling
+    near = near_fibres(fibres, waves_uv, sampling.fine_hz)
     mean = 1.0 - fibres.block_probability
     mean[near] = 0.0
-    waves = np.zeros((1 + near.size, n))
-    waves[0, lead:-lead] = mean @ apart
-    waves[1:, lead:-lead] = apart[near]
+    n = waves_uv.shape[1]
+    waves = np.zeros((1 + near.size, int(fft.next_fast_len(n + 2 * lead, real=True))))
+    waves[0, lead : lead + n] = mean @ waves_uv
+    waves[1:, lead : lead + n] = waves_uv[near]
     waves = sampling.limited(waves)
     loud = np.flatnonzero(np.abs(waves).max(axis=0) > QUIET_UV)
     begin, end = (int(loud[0]), int(loud[-1]) + 1) if loud.size else (lead, lead + 1)
@@ -111,19 +137,6 @@ def voices(fibres: UnitFibres, electrode: Electrode, medium: Medium, sampling: S
         muap_uv=waves.sum(axis=0)[::step],
         muap_start=start,
     )
-
-
-def _lead(sampling: Sampling) -> int:
-    """Return the points before the discharge, a whole number of samples: the band rings there."""
-    return int(np.ceil(sampling.ringing_s * sampling.rate_hz)) * sampling.oversampling
-
-
-def _length(fibres: UnitFibres, sampling: Sampling) -> int:
-    """Return the points that hold the slowest fibre's whole run, with the band's ringing."""
-    run_mm = np.maximum(*fibres.half_lengths_mm) + WAVE_MM
-    last_s = float(np.max(fibres.delay_s + 1e-3 * run_mm / fibres.velocity_m_s))
-    n = int(np.ceil(last_s * sampling.fine_hz)) + 2 * _lead(sampling) + 1
-    return int(fft.next_fast_len(n, real=True))
 
 
 def near_fibres(fibres: UnitFibres, waves_uv: Floats, rate_hz: float) -> Integers:

@@ -17,7 +17,16 @@ from hypothesis.extra import numpy as hnp
 
 from emgsim.errors import InputError
 from emgsim.files.npz import read_npz, write_npz
-from emgsim.recording import Channel, Event, Gap, MotorUnit, Recording, Truth
+from emgsim.recording import (
+    Channel,
+    Event,
+    FibreTruth,
+    Gap,
+    MotorUnit,
+    Recording,
+    SpontaneousSource,
+    Truth,
+)
 
 finite = st.floats(-1e6, 1e6)
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -43,6 +52,15 @@ def recordings(draw: st.DrawFn) -> Recording:
 
 
 @st.composite
+def fibre_truths(draw: st.DrawFn, n_discharges: int) -> FibreTruth:
+    """Draw the arrivals of a few fibres at some discharges, the blocked ones as NaN."""
+    fibre = np.array(sorted(draw(st.sets(st.integers(0, 99), max_size=3))), np.int64)
+    is_blocked = draw(hnp.arrays(bool, (n_discharges, fibre.size)))
+    arrival_s = np.where(is_blocked, np.nan, np.arange(fibre.size) * 1e-3)
+    return FibreTruth(fibre=fibre, arrival_s=arrival_s, is_blocked=is_blocked)
+
+
+@st.composite
 def truths(draw: st.DrawFn) -> Truth:
     """Draw a truth with units of unlike lengths, silent ones among them."""
     channels = draw(st.integers(1, 3))
@@ -55,7 +73,17 @@ def truths(draw: st.DrawFn) -> Truth:
             id=number, muscle=draw(names), threshold=draw(st.floats(0, 1)),
             n_fibres=draw(st.integers(1, 500)), discharge_times_s=np.sort(times),
             muap_uv=draw(hnp.arrays(float, shape, elements=finite)),
-            muap_start_s=draw(st.floats(-0.1, 0.1)), arrival_s=draw(st.floats(0, 0.1)))
+            muap_start_s=draw(st.floats(-0.1, 0.1)), arrival_s=draw(st.floats(0, 0.1)),
+            fibres=draw(st.none() | fibre_truths(times.size)))
+
+    def source(number: int) -> SpontaneousSource:
+        n = draw(st.integers(0, 4))
+        shape = (draw(st.integers(0, 6)), channels)
+        return SpontaneousSource(
+            name=draw(names), kind=draw(names), discharge_times_s=np.arange(n) / 7,
+            gains=np.linspace(1, 0.5, n), unit_id=draw(st.none() | st.integers(0, 9)),
+            potential_uv=draw(hnp.arrays(float, shape, elements=finite)),
+            potential_start_s=draw(st.floats(-0.1, 0.1)))
 
     effort = draw(hnp.arrays(float, st.integers(0, 5), elements=st.floats(0, 1)))
     return Truth(
@@ -64,10 +92,20 @@ def truths(draw: st.DrawFn) -> Truth:
         events=tuple(draw(st.lists(st.builds(
             Event, kind=names, onset_s=finite, offset_s=finite,
             grade=st.none() | finite, source=names), max_size=2))),
-        effort_times_s=np.arange(effort.size) / 10, effort=effort,
+        effort_times_s=np.arange(effort.size) / 10, effort=effort, force=effort / 2,
+        needle_path=tuple(draw(st.lists(st.dictionaries(names, finite, max_size=2), max_size=2))),
+        spontaneous=tuple(source(number) for number in range(draw(st.integers(0, 2)))),
         needle=draw(st.dictionaries(names, finite, max_size=2)),
         conditions=tuple(draw(st.lists(names, max_size=2))),
     )
+
+
+def same(got: tuple, expected: tuple) -> None:
+    """Check that records of the truth are equal, field by field."""
+    assert len(got) == len(expected)
+    for one, other in zip(got, expected, strict=True):
+        for name, value in vars(other).items() if other is not None else ():
+            np.testing.assert_array_equal(getattr(one, name), value)
 
 
 @given(recording=recordings(), truth=st.none() | truths())
@@ -85,15 +123,19 @@ def test_a_recording_and_its_truth_come_back(tmp_path, recording, truth):
         assert back_truth is None
         return
     assert back_truth is not None
-    for attribute in ("muap_rate_hz", "events", "needle", "conditions"):
+    for attribute in ("muap_rate_hz", "events", "needle", "needle_path", "conditions"):
         assert getattr(back_truth, attribute) == getattr(truth, attribute)
     np.testing.assert_array_equal(back_truth.effort_times_s, truth.effort_times_s)
     np.testing.assert_array_equal(back_truth.effort, truth.effort)
+    np.testing.assert_array_equal(back_truth.force, truth.force)
+    same(back_truth.spontaneous, truth.spontaneous)
     assert len(back_truth.units) == len(truth.units)
     for got, unit in zip(back_truth.units, truth.units, strict=True):
         for attribute in ("id", "muscle", "threshold", "n_fibres", "muap_start_s", "arrival_s"):
             assert getattr(got, attribute) == getattr(unit, attribute)
         np.testing.assert_array_equal(got.muap_uv, unit.muap_uv)
+        assert (got.fibres is None) == (unit.fibres is None)
+        same((got.fibres,), (unit.fibres,))
         np.testing.assert_allclose(got.discharge_times_s, unit.discharge_times_s, atol=1e-9, rtol=0)
         np.testing.assert_allclose(got.spike_times_s, unit.spike_times_s, atol=1e-9, rtol=0)
 

@@ -119,7 +119,7 @@ def test_the_hand_muscle_becomes_steadier_with_drive() -> None:
     """A32: FDI, CoV 30 % at recruitment, 13 % far above the threshold; Moritz 2005."""
     table = muscle_catalogue()["first_dorsal_interosseous"]["pool"]
     intervals = Intervals(cov_at_recruitment=0.30, serial_correlation=0.0)
-    pool = Pool(**table | ALONE, intervals=intervals, tracking="drive").model_copy(
+    pool = Pool(**table | ALONE | {"intervals": intervals}, tracking="drive").model_copy(
         update={"isi_cov": 0.13}
     )
     trains = after(run(pool, Hold(duration_s=120, level_mvc=0.3), epoch_s=20.0), 1.0)

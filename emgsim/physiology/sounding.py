@@ -1,23 +1,25 @@
-"""One motor unit during a recording: it takes discharges, sounds in blocks, and knows the truth."""
+"""Fibres that discharge together during a recording: they sound in blocks, and know the truth."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emgsim.physiology.fibres import UnitFibres
-from emgsim.physiology.patient import Patient
+from emgsim.physiology.parameters import TipPosition
 from emgsim.physiology.rendering import add_discharges
 from emgsim.physiology.track import Track
 from emgsim.physiology.voices import Voices
 from emgsim.recording import FibreTruth
-from emgsim.seeds import stream
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+
+Hear = Callable[[TipPosition], tuple[Voices, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,34 +32,49 @@ class _Group:
     ends: float  # in samples: after it nothing sounds
 
 
-class ActiveUnit:
-    """A motor unit that discharges while an electrode listens.
+class Sounding:
+    """A motor unit, or a source of spontaneous activity, while an electrode listens.
 
     Parameters
     ----------
-    patient
-        Whose unit it is.
-    order
-        The unit, 0 = smallest.
+    fibres, end_plates
+        What discharges; fibres of one end-plate number jitter and block together.
+    hear
+        Returns the voices of each channel with the tip at a place.
     where
         The needle's track.
+    rate_hz
+        Of the recording.
+    chance
+        For jitter and block.
     fibre_truth
         Whether the arrivals of its near fibres are kept.
     """
 
-    def __init__(self, patient: Patient, order: int, where: Track, *, fibre_truth: bool) -> None:
-        self.order = order
-        self._patient = patient
+    def __init__(
+        self,
+        fibres: UnitFibres,
+        end_plates: Integers,
+        hear: Hear,
+        where: Track,
+        *,
+        rate_hz: float,
+        chance: np.random.Generator,
+        fibre_truth: bool = False,
+    ) -> None:
+        self._fibres = fibres
+        self._plate = np.unique(end_plates, return_inverse=True)[1]
+        self._hear = hear
         self._track = where
-        self._fibres = patient.fibres(order)
-        self._chance = stream(patient.seed, "junctions", order)
+        self._rate_hz = rate_hz
+        self._chance = chance
         self._pending: deque[_Group] = deque()
         self._times_s: list[Floats] = []
         self._muap = _MeanMuap()
         self._arrivals: list[FibreTruth] | None = [] if fibre_truth else None
 
-    def discharge(self, times_s: Floats) -> None:
-        """Take the unit's next discharges, ascending."""
+    def discharge(self, times_s: Floats, gains: Floats | None = None) -> None:
+        """Take the next discharges, ascending, each with a factor on its potential."""
         self._times_s.append(times_s)
         late_s = self._transmission_s(times_s.size)
         station, share = self._track.shares(times_s)
@@ -65,26 +82,28 @@ class ActiveUnit:
             weights = (1 - share) * (station == place) + share * (station + 1 == place)
             heard = weights > 0
             if heard.any():
-                self._hear(int(place), times_s[heard], late_s[heard], weights[heard])
+                factor = weights[heard] if gains is None else (weights * gains)[heard]
+                self._listen(int(place), times_s[heard], late_s[heard], factor)
         if self._arrivals is not None:
             self._arrivals.append(self._arrive(times_s, late_s, station))
 
     def _transmission_s(self, n: int) -> Floats:
         """Return each fibre's delay beyond its mean, ``(n_discharges, n_fibres)``; NaN: blocked.
 
-        All fibres draw, near and far: what a fibre does depends on no electrode.
+        All end plates draw, near and far: what a fibre does depends on no electrode.
         """
         f = self._fibres
-        late_s = f.jitter_s * self._chance.standard_normal((n, f.n_fibres))
+        shape = (n, int(self._plate.max(initial=-1)) + 1)
+        late_s = f.jitter_s * self._chance.standard_normal(shape)[:, self._plate]
         if f.block_probability.any():
-            late_s[self._chance.uniform(size=late_s.shape) < f.block_probability] = np.nan
+            fails = self._chance.uniform(size=shape)[:, self._plate] < f.block_probability
+            late_s[fails] = np.nan
         return late_s
 
-    def _hear(self, place: int, times_s: Floats, late_s: Floats, weights: Floats) -> None:
-        voices = self._patient.voices(self.order, self._track.tips[place])
-        rate_hz = self._patient.sampling.rate_hz
+    def _listen(self, place: int, times_s: Floats, late_s: Floats, weights: Floats) -> None:
+        voices = self._hear(self._track.tips[place])
         instants = tuple(
-            rate_hz * np.column_stack([times_s, times_s[:, None] + late_s[:, channel.near]])
+            self._rate_hz * np.column_stack([times_s, times_s[:, None] + late_s[:, channel.near]])
             for channel in voices
         )
         latest = max(float(np.nanmax(i)) for i in instants)
@@ -96,7 +115,7 @@ class ActiveUnit:
         """Return the arrivals of the fibres that are near at any of these discharges."""
         places = np.unique(station)
         tips = [self._track.tips[place] for place in places]
-        near = [self._patient.voices(self.order, tip)[0].near for tip in tips]
+        near = [self._hear(tip)[0].near for tip in tips]
         fibre = np.unique(np.concatenate(near))
         arrival_s = np.full((times_s.size, fibre.size), np.nan)
         is_blocked = np.zeros(arrival_s.shape, bool)
@@ -109,7 +128,7 @@ class ActiveUnit:
         return FibreTruth(fibre=fibre, arrival_s=arrival_s, is_blocked=is_blocked)
 
     def sound(self, samples_uv: Floats, first_sample: int) -> None:
-        """Add the unit to a block ``(n_samples, n_channels)``, in place; forget what has sounded.
+        """Add what sounds to a block ``(n_samples, n_channels)``; forget what has sounded.
 
         In Fortran's order each channel is a row of memory, and the sums are fast.
         """

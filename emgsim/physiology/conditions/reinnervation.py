@@ -1,0 +1,182 @@
+"""What grows after a lesion: sprouts of the neighbours adopt denervated fibres.
+
+Each orphan waits for a sprout for a time of its own. It then goes to the unit of the fibre nearest
+to it, if one is in reach and that unit has not yet as many fibres as it can feed. Its new end plate
+is slow, jitters and blocks, and matures over months; the fibre shrinks while it waits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from emgsim.physiology.body import Body, joined
+from emgsim.physiology.conditions.safety import safety_factors, with_safety
+from emgsim.physiology.fibres import (
+    DIAMETER_RANGE_UM,
+    LATE_SHAPE,
+    UnitFibres,
+    conduction_velocity,
+    fibre_counts,
+)
+from emgsim.physiology.parameters import Muscle
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+MOST_FIBRES = 5.0  # times those of the healthy unit; Gordon, Thompson & Jansen [M]
+SPROUT_MM = 0.8  # reach, with ALONG: 60-70 % end up within 0.2 mm of a parent fibre [M]; fitted
+ALONG = 0.2  # what a mm along the fibres, in the empty tubes, counts beside one across [P]
+FIRST_SPROUTS_MONTHS = 0.5  # 1-3 weeks [M]
+SPROUTING_MONTHS = 1.5  # time constant; of tension in the cat 1-2, Gordon 1982 [S]
+MATURING_MONTHS = 3.0  # time constant: mature and stable after 6-12 [M]
+EARLY_DELAY_S, LATE_DELAY_S = 4e-3, 0.5e-3  # mean of the sprout's own, gamma [M]
+EARLY_SAFETY, LATE_SAFETY = 0.40, 0.75  # of the old end plate's: jitter of 85 us, then 26;
+#   40-100 falling to 20-30; Hakelien & Stalberg [M]
+EARLY_SPREAD, LATE_SPREAD = 0.30, 0.10  # of its logarithm: block of 5-30 %, then < 2 % [M]
+ATROPHY, ATROPHY_MONTHS = 0.5, 2.0  # of the diameter: -50 % over 3-6 months [M]
+RECOVERY_MONTHS = 3.0  # of the diameter after adoption [P]
+FIBRILLATING = 0.12  # of the orphans in a minute at the peak, 0.05-0.2 [P]
+RISE_MONTHS = 0.3  # of that share, after the delay: peak at 1-3 months [M]
+FIBROSIS_FROM_MONTHS, FIBROSIS_MONTHS = 3.0, 8.0  # they vanish over 6-24 months [M]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesion:
+    """Units that are lost, how long ago each was, and what may grow."""
+
+    units: Integers  # (n_lost,)
+    months: Floats  # (n_lost,)
+    reinnervation: float
+    delay_months: float  # until fibrillations
+
+
+def struck(body: Body, lesion: Lesion, rng: np.random.Generator) -> Body:
+    """Return the body after the lesion, and after what has grown since."""
+    if lesion.units.size == 0:
+        return body
+    fallen = joined([body.units[unit] for unit in lesion.units])
+    counts = _n_fibres(body)[lesion.units]
+    months = np.repeat(lesion.months, counts)
+    body = _orphaned(body, fallen, np.repeat(lesion.units, counts), months, lesion)
+    sprout_months = FIRST_SPROUTS_MONTHS + SPROUTING_MONTHS * rng.standard_exponential(months.size)
+    sprout_months[rng.uniform(size=months.size) >= lesion.reinnervation] = np.inf
+    host = _hosts(body, fallen, sprout_months, months)
+    taken = np.flatnonzero(host >= 0)
+    since = (months - sprout_months)[taken]
+    left = 1.0 + ATROPHY * np.expm1(-sprout_months[taken] / ATROPHY_MONTHS)
+    regained = 1.0 - (1.0 - left) * np.exp(-since / RECOVERY_MONTHS)
+    found = _with_diameter(fallen.subset(taken), regained, body.muscle)
+    adopted = reinnervated(found, since, body.muscle, rng)
+    first = body.orphans.n_fibres - fallen.n_fibres
+    return without_orphans(given(body, adopted, host[taken]), first + taken)
+
+
+def _orphaned(
+    body: Body, fallen: UnitFibres, of_unit: Integers, months: Floats, lesion: Lesion
+) -> Body:
+    """Return the body with the lesion's units empty, and their fibres orphans at its end."""
+    is_lost = body.is_lost.copy()
+    is_lost[lesion.units] = True
+    none = np.zeros(0, np.int64)
+    empty = set(lesion.units.tolist())
+    return replace(
+        body,
+        units=tuple(u.subset(none) if k in empty else u for k, u in enumerate(body.units)),
+        end_plates=tuple(none if k in empty else e for k, e in enumerate(body.end_plates)),
+        is_lost=is_lost,
+        orphans=joined([body.orphans, _shrunk(fallen, months, body.muscle)]),
+        orphan_units=np.concatenate([body.orphan_units, of_unit]),
+        fibrillates=np.concatenate([body.fibrillates, _fibrillation(months, lesion.delay_months)]),
+    )
+
+
+def _fibrillation(months: Floats, delay_months: float) -> Floats:
+    """Return the probability that a fibre fibrillates within a minute, months after its loss."""
+    rise = -np.expm1(-np.maximum(0.0, months - delay_months) / RISE_MONTHS)
+    fibrosis = np.exp(-np.maximum(0.0, months - FIBROSIS_FROM_MONTHS) / FIBROSIS_MONTHS)
+    return np.asarray(FIBRILLATING * rise * fibrosis)
+
+
+def _hosts(body: Body, fallen: UnitFibres, sprout_months: Floats, months: Floats) -> Integers:
+    """Return the unit that has adopted each fibre, -1 for none."""
+    host = np.full(fallen.n_fibres, -1)
+    hosts = innervated(body)
+    if hosts.size == 0:
+        return host
+    counts = _n_fibres(body)
+    owner = np.repeat(hosts, counts[hosts])
+    tree = cKDTree(_places(joined([body.units[unit] for unit in hosts])))
+    nearest = np.asarray(tree.query(_places(fallen), distance_upper_bound=SPROUT_MM)[1])
+    in_time = np.flatnonzero((nearest < owner.size) & (sprout_months < months))
+    wanted = owner[nearest[in_time]]
+    first = np.lexsort((sprout_months[in_time], wanted))  # by unit, then by time
+    rank = np.arange(first.size) - np.searchsorted(wanted[first], wanted[first])
+    room = np.floor(MOST_FIBRES * fibre_counts(body.healthy)) - counts
+    fed = first[rank < room[wanted[first]]]
+    host[in_time[fed]] = wanted[fed]
+    return host
+
+
+def _places(fibres: UnitFibres) -> Floats:
+    """Return where end plates lie as a sprout sees it, ``(n_fibres, 3)``."""
+    return np.column_stack([fibres.x_mm, fibres.y_mm, ALONG * fibres.end_plate_mm])
+
+
+def _shrunk(fibres: UnitFibres, months: Floats, muscle: Muscle) -> UnitFibres:
+    """Return fibres after months without a nerve."""
+    return _with_diameter(fibres, 1.0 + ATROPHY * np.expm1(-months / ATROPHY_MONTHS), muscle)
+
+
+def reinnervated(
+    fibres: UnitFibres, months: Floats, muscle: Muscle, rng: np.random.Generator
+) -> UnitFibres:
+    """Return fibres months after a sprout has reached them, as thick as they come."""
+    n, youth = fibres.n_fibres, np.exp(-months / MATURING_MONTHS)
+    delay_s = LATE_DELAY_S + (EARLY_DELAY_S - LATE_DELAY_S) * youth
+    share = LATE_SAFETY + (EARLY_SAFETY - LATE_SAFETY) * youth
+    spread = LATE_SPREAD + (EARLY_SPREAD - LATE_SPREAD) * youth
+    factor = safety_factors(fibres) * share * np.exp(spread * rng.standard_normal(n))
+    late_s = fibres.delay_s + rng.gamma(LATE_SHAPE, 1.0, n) * delay_s / LATE_SHAPE
+    return with_safety(replace(fibres, delay_s=late_s), factor, muscle)
+
+
+def _with_diameter(fibres: UnitFibres, share: Floats, muscle: Muscle) -> UnitFibres:
+    diameter_um = np.maximum(share * fibres.diameter_um, DIAMETER_RANGE_UM[0])
+    velocity_m_s = conduction_velocity(diameter_um, muscle.temperature_c)
+    return replace(fibres, diameter_um=diameter_um, velocity_m_s=velocity_m_s)
+
+
+def given(body: Body, fibres: UnitFibres, unit: Integers) -> Body:
+    """Return the body with more fibres in units ``(n_fibres,)``, each with its own end plate."""
+    units, end_plates = list(body.units), list(body.end_plates)
+    for k in np.unique(unit):
+        more = fibres.subset(unit == k)
+        fresh = end_plates[k].max(initial=-1) + 1 + np.arange(more.n_fibres)
+        units[k] = joined([units[k], more])
+        end_plates[k] = np.concatenate([end_plates[k], fresh])
+    return replace(body, units=tuple(units), end_plates=tuple(end_plates))
+
+
+def without_orphans(body: Body, orphan: Integers) -> Body:
+    """Return the body without some of its orphans."""
+    stays = np.ones(body.orphans.n_fibres, dtype=np.bool_)
+    stays[orphan] = False
+    return replace(
+        body,
+        orphans=body.orphans.subset(stays),
+        orphan_units=body.orphan_units[stays],
+        fibrillates=body.fibrillates[stays],
+    )
+
+
+def _n_fibres(body: Body) -> Integers:
+    return np.array([unit.n_fibres for unit in body.units])
+
+
+def innervated(body: Body) -> Integers:
+    """Return the units whose axon reaches the muscle, blocked or not."""
+    return np.flatnonzero(_n_fibres(body) > 0)
