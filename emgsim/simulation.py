@@ -16,9 +16,11 @@ from emgsim.artefacts.parameters import Artefact, Place, Thermal
 from emgsim.errors import InputError
 from emgsim.physiology import conditions, effort
 from emgsim.physiology.body import healthy_body
+from emgsim.physiology.conditions.at_rest import resting_activity
 from emgsim.physiology.discharges import STEP_S, Epoch, discharge_epochs
 from emgsim.physiology.electrodes import impedance_ohm, recording_channels
 from emgsim.physiology.parameters import Phase, TipPosition
+from emgsim.physiology.parameters.spontaneous import SpontaneousActivity
 from emgsim.physiology.patient import Patient
 from emgsim.physiology.pool import excitation_for, thresholds
 from emgsim.physiology.seeking import seek_tip
@@ -244,7 +246,7 @@ class Simulation:
         seen: Counter[str] = Counter()
         found: list[Source] = []
         with _blaming(scenario):
-            for activity in scenario.spontaneous:
+            for activity in self._activities():
                 site = Site(
                     muscle=patient.muscle,
                     tip=self._track.tips[0],
@@ -255,6 +257,17 @@ class Simulation:
                 seen[activity.kind] += 1
                 found += sources(activity, site, scenario.duration_s, patient.seed, index)
         return [(source, self._sounding(source)) for source in found]
+
+    def _activities(self) -> tuple[SpontaneousActivity, ...]:
+        """Return what the scenario names, and what follows from the conditions beside it."""
+        scenario, patient = self._scenario, self._patient
+        if patient.body is None:
+            return scenario.spontaneous
+        own = {activity.kind for activity in scenario.spontaneous}
+        follows = resting_activity(
+            scenario.conditions, patient.body, self._track.tips[0], patient.seed
+        )
+        return (*scenario.spontaneous, *(a for a in follows if a.kind not in own))
 
     def _sounding(self, source: Source) -> Sounding:
         patient = self._patient

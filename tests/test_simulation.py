@@ -675,6 +675,45 @@ def test_a_denervated_muscle_has_fewer_units_that_fire_faster() -> None:
 
 
 @pytest.mark.parametrize(
+    ("months", "is_heard"), [(0.3, False), (2.0, True), (12.0, False)]
+)
+def test_denervated_fibres_fibrillate_in_their_time(months: float, is_heard: bool) -> None:
+    """Ten days after the lesion not yet, after two months, and no more when all are adopted."""
+    truth = simulate(
+        resting(conditions=[{"kind": "axonal_loss", "share": 0.6, "months": months}])
+    )[1]
+    kinds = {source.kind for source in truth.spontaneous}
+    assert (kinds == {"fibrillation", "positive_sharp_wave"}) is is_heard
+    assert bool(kinds) is is_heard
+
+
+def test_what_a_scenario_names_takes_the_place_of_what_would_follow() -> None:
+    """Grade 0 silences a kind; the others stay."""
+    truth = simulate(
+        resting(
+            {"kind": "fibrillation", "grade": 0.0},
+            conditions=[{"kind": "axonal_loss", "share": 0.6, "months": 2.0}],
+        )
+    )[1]
+    assert {source.kind for source in truth.spontaneous} == {"positive_sharp_wave"}
+
+
+def test_conditions_bring_their_own_activity_at_rest() -> None:
+    """Myotonia discharges on, a motor neuron disease fasciculates, a myopathy is silent."""
+    found = {}
+    for condition in (
+        {"kind": "myotonia", "sites": 1.0},
+        {"kind": "motor_neuron_disease", "months": 9.0, "fasciculations_per_min": 60.0},
+        {"kind": "myopathy"},
+    ):
+        truth = simulate(resting(conditions=[condition]))[1]
+        found[condition["kind"]] = {source.kind for source in truth.spontaneous}
+    assert found["myotonia"] == {"myotonic_discharge"}
+    assert "fasciculation" in found["motor_neuron_disease"]
+    assert found["myopathy"] == set()
+
+
+@pytest.mark.parametrize(
     ("values", "words"),
     [
         (

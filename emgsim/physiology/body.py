@@ -7,12 +7,17 @@ another.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emgsim.physiology.fibres import UnitFibres, place_unit
+from emgsim.physiology.fibres import (
+    DIAMETER_RANGE_UM,
+    UnitFibres,
+    conduction_velocity,
+    place_unit,
+)
 from emgsim.physiology.parameters import Muscle
 from emgsim.seeds import stream
 
@@ -157,6 +162,16 @@ def twitch_force(fibres: UnitFibres) -> float:
     Specific force is taken as the same for all fibres.
     """
     return float(np.sum(fibres.diameter_um**2 * (1.0 - fibres.block_probability)) * np.pi / 4)
+
+
+def with_diameter(fibres: UnitFibres, diameter_um: Floats, muscle: Muscle) -> UnitFibres:
+    """Return the fibres with other diameters, ``(n_fibres,)``, and their velocities.
+
+    Diameters are brought into the range for which the velocity is known.
+    """
+    diameter_um = np.clip(diameter_um, *DIAMETER_RANGE_UM)
+    velocity_m_s = conduction_velocity(diameter_um, muscle.temperature_c)
+    return replace(fibres, diameter_um=diameter_um, velocity_m_s=velocity_m_s)
 
 
 def joined(parts: Sequence[UnitFibres]) -> UnitFibres:

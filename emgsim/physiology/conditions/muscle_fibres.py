@@ -7,20 +7,17 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from emgsim.physiology.body import Body, joined
+from emgsim.physiology.body import Body, joined, with_diameter
 from emgsim.physiology.conditions.safety import safety_factors, with_safety
 from emgsim.physiology.fibres import (
     BODY_C,
-    DIAMETER_RANGE_UM,
     PER_DEGREE,
     SHORTEST_HALF_MM,
     UnitFibres,
-    conduction_velocity,
 )
 from emgsim.physiology.parameters import Muscle
 from emgsim.physiology.parameters.conditions import Myopathy, Myositis
 
-Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 SPLIT_MM = (0.020, 0.060)  # between twins [M]
@@ -87,7 +84,7 @@ def _diseased(
     diameter_um = condition.diameter_um * (
         1.0 + condition.diameter_cov * rng.standard_normal(n_left)
     )
-    unit = _with_diameter(with_safety(unit, factor, muscle), diameter_um, muscle)
+    unit = with_diameter(with_safety(unit, factor, muscle), diameter_um, muscle)
     return _split(unit, end_plate, condition.splitting, muscle, rng)
 
 
@@ -134,15 +131,9 @@ def _split(
         x_mm=twins.x_mm + apart_mm * np.cos(angle),
         y_mm=twins.y_mm + apart_mm * np.sin(angle),
     )
-    twins = _with_diameter(twins, np.sqrt(1.0 - kept) * twins.diameter_um, muscle)
-    whole = joined([_with_diameter(unit, diameter_um, muscle), twins])
+    twins = with_diameter(twins, np.sqrt(1.0 - kept) * twins.diameter_um, muscle)
+    whole = joined([with_diameter(unit, diameter_um, muscle), twins])
     return whole, np.concatenate([end_plate, end_plate[twin]])
-
-
-def _with_diameter(unit: UnitFibres, diameter_um: Floats, muscle: Muscle) -> UnitFibres:
-    diameter_um = np.clip(diameter_um, *DIAMETER_RANGE_UM)
-    velocity_m_s = conduction_velocity(diameter_um, muscle.temperature_c)
-    return replace(unit, diameter_um=diameter_um, velocity_m_s=velocity_m_s)
 
 
 def _separated(

@@ -13,15 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from emgsim.physiology.body import Body, joined
+from emgsim.physiology.body import Body, joined, with_diameter
 from emgsim.physiology.conditions.safety import safety_factors, with_safety
-from emgsim.physiology.fibres import (
-    DIAMETER_RANGE_UM,
-    LATE_SHAPE,
-    UnitFibres,
-    conduction_velocity,
-    fibre_counts,
-)
+from emgsim.physiology.fibres import LATE_SHAPE, UnitFibres, fibre_counts
 from emgsim.physiology.parameters import Muscle
 
 Floats = NDArray[np.float64]
@@ -29,6 +23,7 @@ Integers = NDArray[np.int64]
 
 MOST_FIBRES = 5.0  # times those of the healthy unit; Gordon, Thompson & Jansen [M]
 SPROUT_MM = 0.8  # reach, with ALONG: 60-70 % end up within 0.2 mm of a parent fibre [M]; fitted
+NEIGHBOURS = 8  # fibres that an orphan asks, one after the other [P]
 ALONG = 0.2  # what a mm along the fibres, in the empty tubes, counts beside one across [P]
 FIRST_SPROUTS_MONTHS = 0.5  # 1-3 weeks [M]
 SPROUTING_MONTHS = 1.5  # time constant; of tension in the cat 1-2, Gordon 1982 [S]
@@ -69,7 +64,8 @@ def struck(body: Body, lesion: Lesion, rng: np.random.Generator) -> Body:
     since = (months - sprout_months)[taken]
     left = 1.0 + ATROPHY * np.expm1(-sprout_months[taken] / ATROPHY_MONTHS)
     regained = 1.0 - (1.0 - left) * np.exp(-since / RECOVERY_MONTHS)
-    found = _with_diameter(fallen.subset(taken), regained, body.muscle)
+    found = fallen.subset(taken)
+    found = with_diameter(found, regained * found.diameter_um, body.muscle)
     adopted = reinnervated(found, since, body.muscle, rng)
     first = body.orphans.n_fibres - fallen.n_fibres
     return without_orphans(given(body, adopted, host[taken]), first + taken)
@@ -102,23 +98,32 @@ def _fibrillation(months: Floats, delay_months: float) -> Floats:
 
 
 def _hosts(body: Body, fallen: UnitFibres, sprout_months: Floats, months: Floats) -> Integers:
-    """Return the unit that has adopted each fibre, -1 for none."""
+    """Return the unit that has adopted each fibre, -1 for none.
+
+    All ask the unit of the nearest fibre first; whom it cannot feed asks that of the next one.
+    """
     host = np.full(fallen.n_fibres, -1)
-    hosts = innervated(body)
-    if hosts.size == 0:
+    alive, counts = innervated(body), _n_fibres(body)
+    if alive.size == 0:
         return host
-    counts = _n_fibres(body)
-    owner = np.repeat(hosts, counts[hosts])
-    tree = cKDTree(_places(joined([body.units[unit] for unit in hosts])))
-    nearest = np.asarray(tree.query(_places(fallen), distance_upper_bound=SPROUT_MM)[1])
-    in_time = np.flatnonzero((nearest < owner.size) & (sprout_months < months))
-    wanted = owner[nearest[in_time]]
-    first = np.lexsort((sprout_months[in_time], wanted))  # by unit, then by time
-    rank = np.arange(first.size) - np.searchsorted(wanted[first], wanted[first])
-    room = np.floor(MOST_FIBRES * fibre_counts(body.healthy)) - counts
-    fed = first[rank < room[wanted[first]]]
-    host[in_time[fed]] = wanted[fed]
+    owner = np.repeat(alive, counts[alive])
+    tree = cKDTree(_places(joined([body.units[unit] for unit in alive])))
+    found = tree.query(_places(fallen), k=NEIGHBOURS, distance_upper_bound=SPROUT_MM)[1]
+    neighbours = np.append(owner, -1)[np.asarray(found)]  # none: the number after the last
+    room = np.floor(MOST_FIBRES * fibre_counts(body.healthy)).astype(np.int64) - counts
+    for wanted in neighbours.T:
+        asking = np.flatnonzero((host < 0) & (wanted >= 0) & (sprout_months < months))
+        fed = _first_come(wanted[asking], sprout_months[asking], room)
+        host[asking[fed]] = wanted[asking[fed]]
+        np.subtract.at(room, wanted[asking[fed]], 1)
     return host
+
+
+def _first_come(unit: Integers, time: Floats, room: Integers) -> Integers:
+    """Return which of those who ask are fed: the earliest of each unit, while there is room."""
+    order = np.lexsort((time, unit))
+    rank = np.arange(order.size) - np.searchsorted(unit[order], unit[order])
+    return np.asarray(order[rank < room[unit[order]]])
 
 
 def _places(fibres: UnitFibres) -> Floats:
@@ -128,7 +133,8 @@ def _places(fibres: UnitFibres) -> Floats:
 
 def _shrunk(fibres: UnitFibres, months: Floats, muscle: Muscle) -> UnitFibres:
     """Return fibres after months without a nerve."""
-    return _with_diameter(fibres, 1.0 + ATROPHY * np.expm1(-months / ATROPHY_MONTHS), muscle)
+    left = 1.0 + ATROPHY * np.expm1(-months / ATROPHY_MONTHS)
+    return with_diameter(fibres, left * fibres.diameter_um, muscle)
 
 
 def reinnervated(
@@ -142,12 +148,6 @@ def reinnervated(
     factor = safety_factors(fibres) * share * np.exp(spread * rng.standard_normal(n))
     late_s = fibres.delay_s + rng.gamma(LATE_SHAPE, 1.0, n) * delay_s / LATE_SHAPE
     return with_safety(replace(fibres, delay_s=late_s), factor, muscle)
-
-
-def _with_diameter(fibres: UnitFibres, share: Floats, muscle: Muscle) -> UnitFibres:
-    diameter_um = np.maximum(share * fibres.diameter_um, DIAMETER_RANGE_UM[0])
-    velocity_m_s = conduction_velocity(diameter_um, muscle.temperature_c)
-    return replace(fibres, diameter_um=diameter_um, velocity_m_s=velocity_m_s)
 
 
 def given(body: Body, fibres: UnitFibres, unit: Integers) -> Body:

@@ -38,7 +38,7 @@ class Radiculopathy(_Denervation):
     """Axons of one root lost; the muscle's root weights say how many of its units these are."""
 
     kind: Literal["radiculopathy"] = "radiculopathy"
-    root: str  # as in `Muscle.roots`: "C7", "L5"
+    root: str = Field(min_length=1)  # as in `Muscle.roots`: "C7", "L5"
     share: Share = 0.3  # of the root's axons, 0.1-0.5 [P]
     weeks: Weeks
 
@@ -47,7 +47,9 @@ class Entrapment(_Denervation):
     """Axons of a compressed nerve lost, in the muscles beyond the place."""
 
     kind: Literal["entrapment"] = "entrapment"
-    nerve: str  # that supplies the muscle, or of which its nerve is a branch: "ulnar"
+    nerve: str = Field(
+        min_length=1
+    )  # that supplies the muscle, or of which its nerve is a branch: "ulnar"
     share: Share  # of the axons to the muscle that suffers most
     weeks: Weeks
     # Share of each muscle beyond the place, over that of the worst; of a site in catalogue/nerves.

@@ -113,8 +113,9 @@ class _EndPlateActivity(Activity):
     rate_hz: float = Field(30.0, gt=0, le=1000)  # of each end plate, 20-40 [S]
     current_na: float = Field(25.0, gt=0, le=500)  # some six quanta [P]
     current_cov: float = Field(0.3, ge=0, le=1)  # of single events; quanta 0.3 [M]
-    rise_s: float = Field(0.2e-3, gt=0, le=5e-3)  # time constants: events last 0.5-2 ms [S]
-    decay_s: float = Field(0.5e-3, gt=0, le=20e-3)  # 3.2 ms at 22 C, Q10 3 [M]
+    rise_s: float = Field(0.15e-3, gt=0, le=5e-3)  # time constants: events last 0.5-2 ms [S]
+    decay_s: float = Field(0.4e-3, gt=0, le=20e-3)  # 3.2 ms at 22 C with a Q10 of 3 is 0.6 [M]
+    time_spread: float = Field(0.15, ge=0, le=1)  # of both, from end plate to end plate [P]
     length_mm: float = Field(1.5, gt=0.1, le=10)  # length constant of the fibre, 1-2 [M]
 
     @model_validator(mode="after")
@@ -141,6 +142,7 @@ class TriggerPoint(_EndPlateActivity):
 
     kind: Literal["trigger_point"] = "trigger_point"
     generators: Generators = _few(5, 12, 25, 38, 50)  # end plates
+    current_na: float = Field(60.0, gt=0, le=500)  # with which 1+ has 5 uV rms inside [C]
     radius_mm: float = Field(0.75, gt=0, le=3)  # a site of 1-2 mm across
     x_mm: float | None = None
     y_mm: float | None = None
@@ -155,7 +157,7 @@ class EndPlateSpike(Activity):
     rate_spread: float = Field(0.3, ge=0, le=1)
     isi_cov: float = Field(0.8, ge=0.5, le=1.2)  # [S, M]
     shortest_s: float = Field(3e-3, gt=0, le=0.02)  # refractory; ISIs < 50 ms occur [M]
-    reach_mm: float = Field(0.35, gt=0, le=2)  # 100-300 uV, to 600 [S]
+    reach_mm: float = Field(0.5, gt=0, le=2)  # 100-300 uV, to 600 [S]
 
 
 class _Denervation(Activity):
@@ -198,6 +200,7 @@ class Fasciculation(Activity):
     """
 
     kind: Literal["fasciculation"] = "fasciculation"
+    reach_mm: float = Field(1.0, gt=0, le=5)  # to the unit's nearest fibre [P]
     generators: Generators = _few(1, 2, 3, 4, 6)  # units [P]
     nature: Literal["benign", "malignant"] = "benign"
     mean_interval_s: float | None = Field(None, gt=0, le=600)  # at the site; None: by its nature
@@ -223,6 +226,7 @@ class ComplexRepetitiveDischarge(Activity):
     delay_s: float = Field(1.0e-3, ge=0.2e-3, le=2e-3)  # mean ephaptic delay, each fibre 0.2-2 ms
     jitter_s: float = Field(2e-6, ge=0, le=3e-6)  # SD of each; MCD of a pair is then < 5 us
     drops: int = Field(1, ge=0, le=10)  # fibres that fall out on the way, in steps
+    diameter_share: float = Field(0.85, ge=0.3, le=1)  # as of denervated fibres [P]
     reach_mm: float = Field(0.35, gt=0, le=2)  # 100-1000 uV [S]
 
     @model_validator(mode="after")
@@ -246,7 +250,7 @@ class MyotonicDischarge(Activity, _Wounded):
     kind: Literal["myotonic_discharge"] = "myotonic_discharge"
     generators: Generators = _few(1, 1, 2, 4, 8)
     form: Literal["fibrillation", "positive_sharp_wave"] = "fibrillation"
-    peak_rate_hz: float = Field(70.0, ge=50, le=150)  # a run goes from 0.4 of it up and back
+    peak_rate_hz: float = Field(65.0, ge=50, le=150)  # a run goes from 0.4 of it up and back
     isi_cov: float = Field(0.02, ge=0, le=0.1)  # beside the course of its rate [P]
     does_wax: bool = True  # False: it only wanes, as in DM2 [S]
     wax_s: float = Field(1.0, ge=0.5, le=2)
@@ -259,6 +263,7 @@ class Myokymia(Activity):
     """One motor unit in bursts that come semi-rhythmically (AANEM; Gutmann [M])."""
 
     kind: Literal["myokymia"] = "myokymia"
+    reach_mm: float = Field(0.5, gt=0, le=5)  # 200-2000 uV [M]
     bursts_hz: float = Field(0.7, ge=0.1, le=10)
     bursts_cov: float = Field(0.15, ge=0, le=0.5)  # semi-rhythmic [P]
     spikes: int = Field(6, ge=2, le=10)  # mean of a burst
@@ -284,6 +289,7 @@ class Neuromyotonia(Activity):
     """One motor unit in fast bursts that begin abruptly and shrink (Isaacs; AANEM [M])."""
 
     kind: Literal["neuromyotonia"] = "neuromyotonia"
+    reach_mm: float = Field(0.5, gt=0, le=5)  # 500 uV at its begin [M]
     rate_hz: float = Field(230.0, ge=180, le=300)  # at a burst's begin; it falls by 15 %: 150-300
     isi_cov: float = Field(0.01, ge=0, le=0.05)  # [P]
     burst_s: float = Field(0.8, ge=0.1, le=3)  # mean length
@@ -295,6 +301,7 @@ class Cramp(Activity):
     """Many motor units at high rates, that begin and stop irregularly [M]."""
 
     kind: Literal["cramp"] = "cramp"
+    reach_mm: float = Field(1.0, gt=0, le=5)  # to 1000 uV [M]
     generators: Generators = _few(4, 8, 12, 18, 25)  # units [P]
     rate_hz: float = Field(50.0, ge=20, le=150)  # 40-60, 20-150
     rate_spread: float = Field(0.1, ge=0, le=0.5)
@@ -308,6 +315,7 @@ class Multiplets(Activity):
     """Doublets, triplets and more of one motor unit, as in tetany [M]."""
 
     kind: Literal["multiplets"] = "multiplets"
+    reach_mm: float = Field(0.5, gt=0, le=5)  # [P]
     sets_hz: float = Field(2.5, ge=1, le=5)
     sets_cov: float = Field(0.2, ge=0, le=0.5)  # [P]
     spikes: int = Field(3, ge=2, le=8)  # of each set

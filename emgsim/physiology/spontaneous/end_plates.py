@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emgsim.physiology.fibres import UnitFibres
 from emgsim.physiology.parameters.spontaneous import EndPlateNoise, EndPlateSpike, TriggerPoint
-from emgsim.physiology.spontaneous.rhythms import Span, log_normal, train
+from emgsim.physiology.spontaneous.rhythms import Span, log_normal, scattered, train
 from emgsim.physiology.spontaneous.source import Discharges, EndPlateCurrent
 from emgsim.physiology.spontaneous.surroundings import (
     Site,
@@ -54,14 +54,12 @@ def _leak(
     """Return the Poisson process of one end plate; sizes scatter by a gamma law."""
     times, sizes = rng.spawn(2)
     times_s = train(times, span, activity.rate_hz, 1.0)
-    gains = np.ones(times_s.size)
-    if activity.current_cov > 0:
-        shape = activity.current_cov**-2
-        gains = sizes.standard_gamma(shape, times_s.size) / shape
+    gains = scattered(sizes, times_s.size, activity.current_cov)
+    slow = log_normal(rng, 1.0, activity.time_spread)
     current = EndPlateCurrent(
         peak_na=activity.current_na,
-        rise_s=activity.rise_s,
-        decay_s=activity.decay_s,
+        rise_s=slow * activity.rise_s,
+        decay_s=slow * activity.decay_s,
         length_mm=activity.length_mm,
     )
     return Discharges(fibre, times_s, span, gains, current)

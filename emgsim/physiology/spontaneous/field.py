@@ -93,18 +93,12 @@ def end_plate_field_uv_na(
     electrode: Electrode, medium: Medium, fibres: UnitFibres, length_mm: float
 ) -> Floats:
     """Return the potential of 1 nA into each fibre at its end plate, shape ``(n_fibres,)``, uV."""
-    run_mm = np.arange(0.0, DECAYS * length_mm, STEP_MM / 2)[None]
-    x, y, z = (v[:, None] for v in (fibres.x_mm, fibres.y_mm, fibres.end_plate_mm))
-    near = nearest_mm(fibres.diameter_um)[:, None]
-    pull = np.zeros((fibres.n_fibres, run_mm.size))
-    for sign, half_mm in zip((1.0, -1.0), fibres.half_lengths_mm, strict=True):
-        slope = sensitivity_slope(electrode, x, y, z + sign * run_mm, medium.anisotropy, near)
-        pull += sign * slope * (run_mm <= half_mm[:, None])
-    pull *= np.exp(-run_mm / length_mm)
+    run_mm = _middles(DECAYS * length_mm)
+    pull = _pull_mm2(electrode, medium, fibres, run_mm) @ np.exp(-run_mm / length_mm)
     area_m2 = np.pi * (fibres.diameter_um * 0.5e-6) ** 2
     slope_mv_mm = 1e-9 / (2 * medium.sigma_intracellular_s_m * area_m2)  # V/m is mV/mm
     strength = fibre_strength(medium, fibres.diameter_um)
-    return np.asarray(strength * slope_mv_mm * np.trapezoid(pull, run_mm[0]))
+    return np.asarray(strength * slope_mv_mm * STEP_MM * pull)
 
 
 def _current_waves_uv(
@@ -157,21 +151,29 @@ def _slow_wave_uv(
     shape = ACTION_POTENTIALS[medium.action_potential]
     longest_mm = float(np.max(fibre.half_lengths_mm))
     path_mm = _middles(longest_mm)
-    path = np.zeros((1, path_mm.size))
-    x, y, z = (v[:, None] for v in (fibre.x_mm, fibre.y_mm, fibre.end_plate_mm))
-    near = nearest_mm(fibre.diameter_um)[:, None]
-    for sign, half_mm in zip((1.0, -1.0), fibre.half_lengths_mm, strict=True):
-        slope = sensitivity_slope(electrode, x, y, z + sign * path_mm, medium.anisotropy, near)
-        inside = np.clip((half_mm[:, None] - path_mm) / STEP_MM + 0.5, 0.0, 1.0)
-        path += sign * slope * inside
+    path = _pull_mm2(electrode, medium, fibre, path_mm)[0]
     behind_mm = _middles(DECAYS * fall_mm)
     front = STEP_MM * slow_slope_mv_mm(behind_mm, shape, fall_mm)
     n = path_mm.size + behind_mm.size - 1
     size = fft.next_fast_len(n, real=True)
-    wave = fft.irfft(fft.rfft(path[0], size) * fft.rfft(front, size), size)[:n]
+    wave = fft.irfft(fft.rfft(path, size) * fft.rfft(front, size), size)[:n]
     strength = float(fibre_strength(medium, fibre.diameter_um)[0])
     run_mm = _middles(n * STEP_MM)[:n] + STEP_MM / 2  # both grids begin half a step late
     return run_mm, strength * wave
+
+
+def _pull_mm2(electrode: Electrode, medium: Medium, fibres: UnitFibres, run_mm: Floats) -> Floats:
+    """Return ``W'(z0 + u) - W'(z0 - u)``, each as far as the fibre reaches.
+
+    Shape ``(n_fibres, n)``; of the step that holds an end only a share counts.
+    """
+    x, y, z = (v[:, None] for v in (fibres.x_mm, fibres.y_mm, fibres.end_plate_mm))
+    near = nearest_mm(fibres.diameter_um)[:, None]
+    pull = np.zeros((fibres.n_fibres, run_mm.size))
+    for sign, half_mm in zip((1.0, -1.0), fibres.half_lengths_mm, strict=True):
+        slope = sensitivity_slope(electrode, x, y, z + sign * run_mm, medium.anisotropy, near)
+        pull += sign * slope * np.clip((half_mm[:, None] - run_mm) / STEP_MM + 0.5, 0.0, 1.0)
+    return pull
 
 
 def _middles(length_mm: float) -> Floats:

@@ -15,12 +15,12 @@ from emgsim.physiology.parameters.spontaneous import (
     Myokymia,
     Neuromyotonia,
 )
-from emgsim.physiology.parameters.spontaneous import SpontaneousActivity as Activity
 from emgsim.physiology.spontaneous.rhythms import (
     Span,
     changing_train,
     clock,
     log_normal,
+    scattered,
     spells,
     train,
 )
@@ -29,6 +29,7 @@ from emgsim.physiology.spontaneous.surroundings import Site, units_near
 
 Floats = NDArray[np.float64]
 Generator = np.random.Generator
+UnitActivity = Fasciculation | Myokymia | Neuromyotonia | Cramp | Multiplets
 
 REFRACTORY_S = 3e-3  # of a motor axon between discharges of its own accord [P]
 F_WAVE_S = (32e-3, 35e-3)  # a fasciculation's repeat from the spinal cord [S]
@@ -38,11 +39,11 @@ BURST_S = (0.1, 0.9)  # myokymic (G)
 IN_BURST_HZ = (5.0, 60.0)
 
 
-def _units(activity: Activity, site: Site, rng: Generator) -> Iterator[tuple[int, Generator]]:
+def _units(activity: UnitActivity, site: Site, rng: Generator) -> Iterator[tuple[int, Generator]]:
     """Yield the order of each unit that discharges, and its stream."""
     n = math.ceil(activity.generators.at(activity.grade))
     places, *each = rng.spawn(1 + n)
-    yield from zip(units_near(site, n, places), each, strict=False)
+    yield from zip(units_near(site, n, activity.reach_mm, places), each, strict=False)
 
 
 def _whole(
@@ -105,9 +106,9 @@ def _burst_s(activity: Myokymia, rng: Generator) -> Floats:
 
 
 def _group_s(n: int, interval_s: float, cov: float, rng: Generator) -> Floats:
-    """Return ``n`` times from 0 on."""
-    share = np.ones(n - 1) if cov == 0 else cov**2 * rng.standard_gamma(cov**-2, n - 1)
-    return np.concatenate([[0.0], np.cumsum(interval_s * share)])
+    """Return ``n`` times from 0 on, whose mean interval is exact."""
+    share = scattered(rng, n - 1, cov)
+    return np.concatenate([[0.0], np.cumsum(interval_s * share / share.mean())])
 
 
 def neuromyotonia(

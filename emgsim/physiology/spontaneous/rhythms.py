@@ -14,6 +14,7 @@ from scipy import signal
 Floats = NDArray[np.float64]
 
 CHUNK = 128  # intervals drawn at once
+EVEN = 1e-6  # a CoV below it: nothing scatters
 CLOCK_S = 2e-3  # step of a clock with a changing rate
 
 
@@ -61,16 +62,20 @@ def renewals(
     free, over = 1.0 - shortest, rng.uniform()
     parts, last = [np.zeros(1)] if at_once else [np.zeros(0)], 0.0
     while last < until:
-        intervals = np.ones(CHUNK)
-        if cov > 0:
-            shape = (free / cov) ** 2
-            intervals = shortest + free / shape * rng.standard_gamma(shape, CHUNK)
+        intervals = shortest + free * scattered(rng, CHUNK, cov / free)
         if last == 0 and not at_once:
             intervals[0] *= over
         parts.append(last + np.cumsum(intervals))
         last = float(parts[-1][-1])
     points = np.concatenate(parts)
     return np.asarray(points[points < until])
+
+
+def scattered(rng: np.random.Generator, n: int, cov: float) -> Floats:
+    """Return gamma variates of mean 1, shape ``(n,)``; a CoV below 1e-6 is none."""
+    if cov < EVEN:
+        return np.ones(n)
+    return np.asarray(cov**2 * rng.standard_gamma(cov**-2, n))
 
 
 def train(

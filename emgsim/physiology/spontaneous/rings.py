@@ -17,7 +17,7 @@ from emgsim.physiology.spontaneous.surroundings import Site, neighbours
 Generator = np.random.Generator
 
 DELAYS_S = (0.2e-3, 2e-3)  # ephaptic, from one fibre to the next (G)
-LEAST_RING = 2
+LEFT = 2  # fibres of a ring that never drop
 CYCLE_SHARE = 0.9  # of the period that the ring's delays may take: a cycle is over before the next
 
 
@@ -27,8 +27,6 @@ def complex_repetitive(
     """Yield rings between their dropouts: all is abrupt, and each cycle like the last."""
     for own in rng.spawn(math.ceil(activity.generators.at(activity.grade))):
         ring = _ring(activity, site, own)
-        if ring.n_fibres < LEAST_RING:
-            continue
         cycle_s = float(ring.delay_s.max())
         rate_hz = log_normal(own, activity.rate_hz, activity.rate_spread)
         rate_hz = float(np.clip(rate_hz, 5.0, min(100.0, CYCLE_SHARE / cycle_s)))
@@ -40,7 +38,7 @@ def complex_repetitive(
 
 def _ring(activity: ComplexRepetitiveDischarge, site: Site, rng: Generator) -> UnitFibres:
     """Return the fibres in the order in which they are excited, the pacemaker first."""
-    fibres = neighbours(site, activity.ring_fibres, activity.reach_mm, rng)
+    fibres = neighbours(site, activity.ring_fibres, activity.reach_mm, activity.diameter_share, rng)
     n = fibres.n_fibres
     delays_s = np.clip(activity.delay_s * rng.uniform(0.4, 1.6, n), *DELAYS_S)
     return replace(
@@ -54,7 +52,7 @@ def _steps(
     ring: UnitFibres, drops: int, span: Span, rng: Generator
 ) -> Iterator[tuple[Span, UnitFibres]]:
     """Yield the ring between dropouts; the pacemaker stays."""
-    n_drops = min(drops, ring.n_fibres - LEAST_RING)
+    n_drops = min(drops, ring.n_fibres - LEFT)
     borders = span.onset_s + span.length_s * np.sort(rng.uniform(0.1, 0.9, n_drops))
     edges = [span.onset_s, *borders.tolist(), span.offset_s]
     fallen = 1 + rng.permutation(ring.n_fibres - 1)

@@ -39,6 +39,7 @@ DRIFT_STEP_S = 0.05
 REFRACTORY_S = 3e-3  # of a muscle fibre [M]
 TAILS = 3.0  # time constants of the insertional burst until it stops
 LEAST_RATE, LEAST_GAIN = 0.4, 0.2  # of a myotonic run, over its peak's (G)
+LENGTH_SPREAD, PEAK_SPREAD = 0.15, 0.05  # of a run's length and rate, of their logarithm [P]
 BEGIN_S = 1.0  # a myotonic or unsustained run comes within it from the onset [P]
 
 
@@ -114,7 +115,8 @@ def _pacemaker(activity: Fibrillation | PositiveSharpWave, span: Span, rng: Gene
     wander, beats = rng.spawn(2)
     clock_s = clock(span, DRIFT_STEP_S)
     steps = activity.drift_time_s / DRIFT_STEP_S
-    course_hz = rate_hz * np.exp(drift(wander, clock_s.size, activity.drift_sd, steps))
+    wandering = np.exp(drift(wander, clock_s.size, activity.drift_sd, steps))
+    course_hz = np.minimum(rate_hz * wandering, highest_hz)
     cov = activity.irregular_cov if is_irregular else activity.isi_cov
     shortest = REFRACTORY_S * rate_hz
     return changing_train(beats, clock_s, course_hz, cov, shortest=float(shortest))
@@ -150,9 +152,11 @@ def _runs(
     """Yield times and gains of each run; the first begins soon after the onset."""
     begin_s = span.onset_s + BEGIN_S * rng.uniform()
     while True:
-        wax_s = np.clip(log_normal(rng, activity.wax_s, 0.15), 0.5, 2.0) * activity.does_wax
-        wane_s = np.clip(log_normal(rng, activity.wane_s, 0.15), 2.0, 18.0)
-        peak_hz = np.clip(log_normal(rng, activity.peak_rate_hz, 0.08), 50.0, 150.0)
+        wax_s = (
+            np.clip(log_normal(rng, activity.wax_s, LENGTH_SPREAD), 0.5, 2.0) * activity.does_wax
+        )
+        wane_s = np.clip(log_normal(rng, activity.wane_s, LENGTH_SPREAD), 2.0, 18.0)
+        peak_hz = np.clip(log_normal(rng, activity.peak_rate_hz, PEAK_SPREAD), 50.0, 150.0)
         clock_s = clock(Span(begin_s, begin_s + float(wax_s + wane_s)))
         bump = _bump(clock_s - begin_s, float(wax_s), float(wane_s))
         rate_hz = peak_hz * (LEAST_RATE + (1 - LEAST_RATE) * bump)

@@ -18,9 +18,9 @@ CLEAR_MM = (
     2.0  # from the place of excitation: beyond 1.5 mm a wave begins positive (Nandedkar 2022)
 )
 AWAY_MM = 6.0  # farthest such place of a ring [P]
+LEAST_RING = 3  # fibres (G)
 SAME_PLACE_MM = 0.25  # SD along the fibres of the places where a ring is excited [P]
 AT_END_PLATE_MM = 0.1  # farther along a near fibre its wave begins positive [C]
-UNIT_REACH_MM = 0.5  # a unit is at the needle if one of its fibres is so near
 SHORTEST_MM = 0.5  # no end of a fibre lies closer to its end plate
 NEIGHBOUR_MM = 0.06  # between the fibres of a muscle: 400 per mm2, with some fat between [R]
 
@@ -185,30 +185,33 @@ def blocked_at(fibres: UnitFibres, tip: TipPosition, past_mm: Floats) -> UnitFib
     return replace(fibres, half_lengths_mm=halves)
 
 
-def neighbours(site: Site, n: int, reach_mm: float, rng: np.random.Generator) -> UnitFibres:
+def neighbours(
+    site: Site, n: int, reach_mm: float, diameter_share: float, rng: np.random.Generator
+) -> UnitFibres:
     """Return up to ``n`` fibres side by side near the tip, excited together away from it.
 
-    They are a body's denervated fibres, or some that are laid.
+    They are a body's denervated fibres if it has `LEAST_RING` there, or some that are laid.
     """
     side = rng.choice((-1.0, 1.0))
     z_mm = site.tip.z_mm + side * rng.uniform(CLEAR_MM + 3 * SAME_PLACE_MM, AWAY_MM)
     own_mm = z_mm + SAME_PLACE_MM * np.clip(rng.standard_normal(n), -3, 3)
-    if site.orphans is None:
+    near = np.zeros(0, np.int64)
+    if site.orphans is not None:
+        near = rng.permutation(orphans_near(site, site.orphans, reach_mm))
+    if site.orphans is None or near.size < LEAST_RING:
         centre = _places(site, (site.tip.x_mm, site.tip.y_mm), 1, reach_mm, rng)[0]
         xy = _places(site, (centre[0], centre[1]), n, NEIGHBOUR_MM * np.sqrt(n), rng)
-        return fibres_at(site.muscle, xy, own_mm, rng)
-    near = rng.permutation(orphans_near(site, site.orphans, reach_mm))
-    beside = site.orphans.subset(near[:1] if near.size == 0 else _nearest(site.orphans, near[0], n))
-    return moved(_without_junctions(beside), own_mm[: beside.n_fibres])
+        return thinner(fibres_at(site.muscle, xy, own_mm, rng), diameter_share)
+    there = _without_junctions(site.orphans.subset(near))
+    off_mm = np.hypot(there.x_mm - there.x_mm[0], there.y_mm - there.y_mm[0])
+    beside = there.subset(np.argsort(off_mm, kind="stable")[:n])
+    return moved(beside, own_mm[: beside.n_fibres])
 
 
-def _nearest(fibres: UnitFibres, to: int, n: int) -> Integers:
-    off_mm = np.hypot(fibres.x_mm - fibres.x_mm[to], fibres.y_mm - fibres.y_mm[to])
-    return np.argsort(off_mm, kind="stable")[:n]
-
-
-def units_near(site: Site, n: int, rng: np.random.Generator) -> list[int]:
+def units_near(site: Site, n: int, reach_mm: float, rng: np.random.Generator) -> list[int]:
     """Return the orders of up to ``n`` motor units at the tip, in random order.
+
+    A unit is there if one of its fibres lies within ``reach_mm``.
 
     Raises
     ------
@@ -219,13 +222,13 @@ def units_near(site: Site, n: int, rng: np.random.Generator) -> list[int]:
     for order in rng.permutation(site.muscle.pool.n_units).tolist():
         fibres = site.unit_fibres(order)
         off_mm = np.hypot(fibres.x_mm - site.tip.x_mm, fibres.y_mm - site.tip.y_mm)
-        if off_mm.min(initial=np.inf) <= UNIT_REACH_MM:
+        if off_mm.min(initial=np.inf) <= reach_mm:
             found.append(order)
         if len(found) == n:
             break
     if not found:
         raise ValueError(
-            f"a motor unit must have a fibre within {UNIT_REACH_MM:g} mm of the tip, got none"
+            f"a motor unit must have a fibre within {reach_mm:g} mm of the tip, got none"
         )
     return found
 

@@ -1,0 +1,45 @@
+"""The pages for users: what they show works as it stands."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from emgsim.scenario import load_scenario
+from emgsim.shipped import find
+
+DOCS = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
+README = Path(__file__).parents[1] / "README.md"
+BLOCKS = [
+    pytest.param(block, id=f"{page.stem}-{number}")
+    for page in [*DOCS, README]
+    for number, block in enumerate(re.findall(r"```toml\n(.*?)```", page.read_text(), re.S), 1)
+]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_every_table_in_the_pages_is_a_scenario_or_part_of_one(block: str, tmp_path: Path) -> None:
+    """A whole scenario loads; a part loads in the healthy biceps."""
+    table = tomllib.loads(block)
+    if table.get("schema", "").startswith("emgsim.rig"):
+        return
+    head = "" if "schema" in table else find("scenarios", "healthy_biceps").read_text()
+    path = tmp_path / "shown.toml"
+    path.write_text(head + "\n" + block)
+    assert load_scenario(path).phases
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.stem)
+def test_every_page_is_reached_from_the_readme(page: Path) -> None:
+    """Nobody finds a page that nothing points to."""
+    assert f"docs/{page.name}" in README.read_text()
+
+
+@pytest.mark.parametrize("page", [*DOCS, README], ids=lambda page: page.stem)
+def test_what_the_pages_point_to_is_there(page: Path) -> None:
+    """Links within the repository lead somewhere."""
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
