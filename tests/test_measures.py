@@ -1,10 +1,10 @@
-"""Measures of known waveforms: by pencil, by properties, and on simulated MUAPs."""
+"""Measures of known waveforms: by pencil, and by properties."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from emgsim.measures import (
@@ -17,11 +17,6 @@ from emgsim.measures import (
     muap_measures,
     quiet_baseline_uv,
 )
-from emgsim.physiology.fibres import UnitFibres
-from emgsim.physiology.muap import muap_grid, unit_muap_uv
-from emgsim.physiology.parameters import ConcentricNeedle, Medium, TipPosition
-from emgsim.scenario import load_scenario
-from emgsim.simulation import lasting, simulate
 
 RATE_HZ = 48_000.0
 LEVEL_RULES = ("dur_20uv", "dur_10uv", "dur_5uv", "dur_3uv")  # each below the one before
@@ -278,8 +273,13 @@ def test_a_lower_threshold_never_gives_a_shorter_duration(seed: int) -> None:
 @given(seed=seeds, rate_hz=st.sampled_from([12_000.0, 23_437.5, 24_000.0, 96_000.0, 250_000.0]))
 @settings(max_examples=60, deadline=None)
 def test_the_rate_does_not_matter(seed: int, rate_hz: float) -> None:
-    """The same wave at another rate: amplitude within 1 %, durations within 0.1 ms."""
+    """The same wave at another rate: amplitude within 1 %, durations within 0.1 ms.
+
+    A wave that only grazes both thresholds, one in some 400, has no duration to that precision at
+    any rate: one per cent of gain decides whether a bump of it counts.
+    """
     one, other = smooth_muap(seed), smooth_muap(seed, rate_hz)
+    assume(np.ptp([muap_measures(g * one, RATE_HZ).duration_ms for g in (0.99, 1, 1.01)]) < 0.1)
     a, b = muap_measures(one, RATE_HZ), muap_measures(other, rate_hz)
     assert b.amplitude_uv == pytest.approx(a.amplitude_uv, rel=0.01)
     assert b.duration_ms == pytest.approx(a.duration_ms, abs=0.1)
@@ -325,14 +325,6 @@ def test_jitter_by_pencil() -> None:
     assert mean_sorted_difference_us(whole, isi) == pytest.approx((10 + 20 + 10) / 3)
 
 
-@pytest.mark.parametrize("sigma_us", [5.0, 17.0, 60.0])
-def test_mcd_of_gaussian_end_plates(sigma_us: float) -> None:
-    """A13: 1.596 sigma for a pair and 1.128 for one stimulated fibre, within 3 %."""
-    one, other = np.random.default_rng(13).normal(0, sigma_us * 1e-6, (2, 4000))
-    assert mean_consecutive_difference_us(one - other) == pytest.approx(1.596 * sigma_us, rel=0.03)
-    assert mean_consecutive_difference_us(one) == pytest.approx(1.128 * sigma_us, rel=0.03)
-
-
 @given(seed=seeds, shift_s=st.floats(-0.01, 0.01), gain=st.floats(0.1, 10))
 @settings(max_examples=50, deadline=None)
 def test_mcd_knows_no_offset_and_goes_with_the_gain(seed: int, shift_s: float, gain: float) -> None:
@@ -368,41 +360,3 @@ def test_bad_intervals_are_named(intervals: np.ndarray, isi: np.ndarray, says: s
     """The thing, the rule and the value."""
     with pytest.raises(ValueError, match=says):
         jitter_measures(intervals, isi)
-
-
-# -- simulated MUAPs -------------------------------------------------------------------------------
-
-
-def test_phases_of_one_fibre_on_and_off_the_end_plate() -> None:
-    """A08: three phases 15 mm from the end plate; two at it, negative first (Nandedkar 2022)."""
-    fibre = UnitFibres(
-        x_mm=np.array([0.3]),
-        y_mm=np.zeros(1),
-        end_plate_mm=np.zeros(1),
-        half_lengths_mm=(np.full(1, 60.0), np.full(1, 60.0)),
-        diameter_um=np.full(1, 55.0),
-        delay_s=np.zeros(1),
-    )
-    grid = muap_grid(RATE_HZ, 120.0)
-    off, at = (
-        unit_muap_uv(fibre, ConcentricNeedle(), TipPosition(z_mm=z), Medium(), grid)
-        for z in (15.0, 0.0)
-    )
-    assert muap_measures(off, RATE_HZ).phases == 3
-    assert muap_measures(off, RATE_HZ).rise_time_us < 500
-    assert muap_measures(at, RATE_HZ).phases == 2
-    assert np.isnan(muap_measures(at, RATE_HZ).rise_time_us)
-
-
-def test_mean_duration_of_twenty_biceps_muaps() -> None:
-    """A16: 7.4-13.0 ms by dur_5_5 (Engstrom & Olney 1992); rule and constants were fitted to it."""
-    scenario = lasting(load_scenario("healthy_biceps"), 4.0)
-    durations: list[float] = []
-    for seed in range(1, 30):
-        _, truth = simulate(scenario, seed=seed)
-        found = [muap_measures(u.muap_uv[:, 0], truth.muap_rate_hz) for u in truth.units]
-        durations += [m.duration_ms for m in found if m.rise_time_us <= 500]
-        if len(durations) >= 20:
-            break
-    assert len(durations) >= 20
-    assert 7.4 <= np.mean(durations[:20]) <= 13.0

@@ -34,16 +34,6 @@ def steady_units(trains: list[Floats], longest_s: float = 0.5) -> list[Floats]:
     return [t for t in trains if t.size > 100 and np.diff(t).max() < longest_s]
 
 
-@pytest.mark.parametrize("level", [0.05, 0.10, 0.20])
-def test_rates_rise_and_fall_together(level: float) -> None:
-    """A36: smoothed rates of units correlate by 0.6 +- 0.2 at lag 0; De Luca & Erim 1994."""
-    pool = Pool(n_units=120)
-    units = steady_units(held(pool, level, 120))
-    rates = np.array([smoothed(unit, 2.0, 122.0) for unit in units[::3]])
-    pairs = np.corrcoef(rates)[np.triu_indices(len(rates), 1)]
-    assert pairs.mean() == pytest.approx(0.6, abs=0.2)
-
-
 def test_without_common_drive_rates_go_their_own_ways() -> None:
     """The correlation is that of chance: zero within 0.05 over all pairs."""
     pool = Pool(n_units=60, common_drive=CommonDrive(strength=0), tracking="drive")

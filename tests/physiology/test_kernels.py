@@ -258,6 +258,21 @@ def test_potentials_are_added_to_what_is_there() -> None:
     np.testing.assert_allclose(twice, 2 * once, rtol=1e-12)
 
 
+def test_the_spike_arrives_when_the_wave_has_run_to_the_needle() -> None:
+    """By pencil: 15 mm at 3.7 m/s are 4.05 ms; the peak stands a bit behind the front."""
+    arrival_s = np.argmin(compiled_uv(one_fibre(0.3), 48_000.0)) / 48_000.0
+    behind_mm = arrival_s * 3.7e3 - NEEDLE_Z_MM
+    assert 0.0 < behind_mm < 1.5  # the rising half of the action potential is 1.5 mm long
+
+
+def test_no_fibre_is_silence() -> None:
+    """A unit without fibres adds nothing, and does not fail."""
+    none, out = one_fibre(0.5).subset(np.zeros(1, dtype=bool)), np.zeros(100)
+    add_fibre_potentials(out, 48_000.0, CONCENTRIC, MEDIUM, none)
+    assert not out.any()
+    assert fibre_waves_uv(100, 48_000.0, CONCENTRIC, MEDIUM, none).shape == (0, 100)
+
+
 @pytest.mark.parametrize("n", [0, 1, 7, 300])
 def test_a_short_window_holds_the_first_samples(n: int) -> None:
     """What ends early is the beginning of the same wave, and nothing is written past it."""

@@ -14,46 +14,12 @@ from emgsim.physiology.pool import (
     steady_force,
     thresholds,
     thresholds_in_pain,
-    twitches,
 )
 from emgsim.scenario import muscle_catalogue
 from emgsim.testing import pools
 
 FUGLEVAND = Pool(n_units=120, recruitment_range=30.0, twitch_range=100.0)
 PROPERTY = settings(max_examples=50, deadline=None)
-
-
-@pytest.mark.parametrize(("share", "percent"), [(0.1, 31.7), (0.2, 52.5), (0.5, 79.2)])
-def test_most_units_are_recruited_low(share: float, percent: float) -> None:
-    """A29: units with thresholds up to 10/20/50 % of the last; RR 30, n 120; 38, 63, 95 units."""
-    level = thresholds(FUGLEVAND)
-    assert 100 * np.mean(level <= share * level[-1]) == pytest.approx(percent, abs=0.05)
-
-
-@pytest.mark.parametrize(("force", "units"), [(0.1, 79), (0.3, 104), (0.5, 115)])
-def test_units_are_active_at_a_force_as_fuglevand_found(force: float, units: int) -> None:
-    """A30: 79/104/115 +- 2 units at 10/30/50 % force; MFR 8, PFR 35-10, gain 1."""
-    excitation = excitation_for(FUGLEVAND, np.array([force]))
-    assert np.sum(thresholds(FUGLEVAND) <= excitation) == pytest.approx(units, abs=2)
-
-
-def test_the_last_unit_is_recruited_at_63_percent_of_force() -> None:
-    """A30: 62.6 +- 2 % of maximal force."""
-    last = thresholds(FUGLEVAND)[-1:]
-    assert 100 * steady_force(FUGLEVAND, last)[0] == pytest.approx(62.6, abs=2.0)
-
-
-def test_twitches_last_from_89_to_30_ms() -> None:
-    """A31: contraction times of the first and the last unit, 89.2 and 30.0 ms."""
-    force, time_s = twitches(FUGLEVAND)
-    assert 1e3 * time_s[[0, -1]] == pytest.approx([89.2, 30.0], abs=0.05)
-    assert force[[0, -1]] == pytest.approx([100 ** (1 / 120), 100.0])
-
-
-def test_biceps_fires_at_31_per_second_in_maximal_effort() -> None:
-    """A33: mean rate 31.1 +- 5 pps at MVC, Bellemare 1983."""
-    top = np.array([FUGLEVAND.maximal_excitation])
-    assert rates_hz(FUGLEVAND, top).mean() == pytest.approx(31.1, abs=5.0)
 
 
 def test_a_unit_starts_at_its_minimal_rate_and_stops_at_its_peak() -> None:

@@ -82,16 +82,6 @@ def phases(wave: np.ndarray, least: float = 0.03) -> list[int]:
     return [int(s) for s in signs[np.flatnonzero(np.diff(signs, prepend=0.0))]]
 
 
-@pytest.mark.parametrize(("name", "at_mm"), [("nandedkar_stalberg", 1.5), ("rosenfalck", 3.0)])
-def test_the_action_potential_peaks_at_129_mv(name: str, at_mm: float) -> None:
-    """A01: 129.0 +- 0.1 mV at 1.5 mm, Nandedkar & Stalberg 1983; at 3 mm, Rosenfalck 1969."""
-    x_mm = np.linspace(-1.0, 14.0, 15001)
-    potential = action_potential_mv(x_mm, ACTION_POTENTIALS[name])
-    assert x_mm[np.argmax(potential)] == pytest.approx(at_mm, abs=0.001)
-    assert potential.max() == pytest.approx(129.0, abs=0.1)
-    assert np.all(potential[x_mm <= 0] == 0.0)
-
-
 @pytest.mark.parametrize("shape", ACTION_POTENTIALS.values(), ids=list(ACTION_POTENTIALS))
 def test_the_slope_is_the_derivative_of_the_action_potential(shape: ActionPotential) -> None:
     """The two formulas agree with each other by central differences."""
@@ -102,27 +92,22 @@ def test_the_slope_is_the_derivative_of_the_action_potential(shape: ActionPotent
     np.testing.assert_allclose(slope, (up - down) / (2 * h), atol=1e-5)
 
 
-def test_the_default_medium_conducts_five_times_better_along_the_fibres() -> None:
-    """A02: 5.24 +- 0.01, Andreassen & Rosenfalck 1981."""
-    assert Medium().anisotropy == pytest.approx(5.24, abs=0.01)
-
-
 @pytest.mark.parametrize(
     ("distance_mm", "peak_to_peak_uv"),
-    [(0.05, 4467), (0.1, 2525), (0.2, 1142), (0.3, 631), (0.5, 256), (1.0, 56.6), (2.0, 9.40)],
+    [(0.05, 4467), (0.2, 1142), (0.5, 256), (2.0, 9.40)],
 )
 def test_peak_to_peak_falls_with_distance_as_in_the_table(
     distance_mm: float, peak_to_peak_uv: float
 ) -> None:
-    """A04 and table C.6: +- 2 %, source gain 1, fibre of 55 um, point electrode."""
+    """Table C.6, what row A04 leaves: +- 2 %, source gain 1, fibre of 55 um, point electrode."""
     assert np.ptp(passing_wave_uv(distance_mm)) == pytest.approx(peak_to_peak_uv, rel=0.02)
 
 
 @pytest.mark.parametrize(
-    ("distance_mm", "expected_us"), [(0.05, 281), (0.1, 300), (0.3, 397), (0.5, 519), (1.0, 859)]
+    ("distance_mm", "expected_us"), [(0.05, 281), (0.3, 397), (1.0, 859)]
 )
 def test_the_spike_rises_as_fast_as_in_the_table(distance_mm: float, expected_us: float) -> None:
-    """A05 and table C.6: from the positive to the negative peak, +- 10 us at 3.7 m/s."""
+    """Table C.6, what row A05 leaves: positive to negative peak, +- 10 us at 3.7 m/s."""
     assert rise_us(passing_wave_uv(distance_mm)) == pytest.approx(expected_us, abs=10)
 
 
@@ -186,28 +171,6 @@ def test_close_to_the_fibre_the_potential_grows_with_the_logarithm_of_the_distan
         assert nearer[k] - near[k] == pytest.approx(expected, rel=0.03)
 
 
-@pytest.mark.parametrize(("near_mm", "far_mm", "slope"), [(0.5, 1.0, -2.18), (2.0, 5.0, -2.87)])
-def test_amplitude_is_a_power_of_distance(near_mm: float, far_mm: float, slope: float) -> None:
-    """A06: log-log slope +- 0.05, from our own table C.6."""
-    ratio = np.ptp(passing_wave_uv(far_mm)) / np.ptp(passing_wave_uv(near_mm))
-    assert np.log(ratio) / np.log(far_mm / near_mm) == pytest.approx(slope, abs=0.05)
-
-
-def test_each_76_um_of_tissue_takes_away_almost_half() -> None:
-    """A07: gain 0.55 +- 0.06 per 76 um from 0.10-0.15 mm, Gath & Stalberg 1977."""
-    for near_mm in (0.10, 0.15):
-        gain = np.ptp(passing_wave_uv(near_mm + 0.076)) / np.ptp(passing_wave_uv(near_mm))
-        assert gain == pytest.approx(0.55, abs=0.06)
-
-
-def test_the_wave_has_three_phases_away_from_the_end_plate_and_two_at_it() -> None:
-    """A08: three phases beyond 1.5 mm, at the end plate negative, positive (Nandedkar 2022)."""
-    away = potential_uv(point_electrode(0.2, 0.0, 20.0), half_mm=(60.0, 60.0))
-    at_it = potential_uv(point_electrode(0.2, 0.0, 0.0), half_mm=(60.0, 60.0))
-    assert phases(away) == [1, -1, 1]
-    assert phases(at_it) == [-1, 1]
-
-
 def test_near_the_tendon_the_wave_is_smaller_and_biphasic() -> None:
     """At the end of a fibre the terminal phase is missing: positive, then negative (C.7)."""
     along = potential_uv(point_electrode(0.2, 0.0, 40.0), half_mm=(60.0, 60.0))
@@ -237,13 +200,6 @@ def source(run_mm: float, dz_mm: float, half_mm: tuple[float, float]) -> tuple[n
 
 
 RUNS_MM = (0.3, 1.5, 5.0, 19.0, 20.4, 29.8, 30.2, 31.0, 45.5, 51.0)
-
-
-@pytest.mark.parametrize("run_mm", RUNS_MM)
-def test_the_net_current_is_zero_at_every_instant(run_mm: float) -> None:
-    """A09: |sum| < 1e-9 of the sum of magnitudes, during generation and extinction as well."""
-    _, current = source(run_mm, 0.005, (30.0, 50.0))
-    assert abs(current.sum()) < 1e-9 * np.abs(current).sum()
 
 
 def picked_up(electrode: Electrode, z_mm: np.ndarray, anisotropy: float) -> np.ndarray:
@@ -419,13 +375,6 @@ def test_no_fibre_is_closer_than_the_metal_lets_it() -> None:
             for x_mm in (0.0, nearest_mm)
         )
         np.testing.assert_allclose(through, beside, rtol=1e-9, atol=1e-9)
-
-
-def test_the_amplitude_goes_with_the_square_of_the_diameter() -> None:
-    """A10: exactly, as the wave's shape against distance does not know the diameter."""
-    electrode = point_electrode(0.2, 0.0, 20.0)
-    thin, thick = (potential_uv(electrode, diameter_um=d) for d in (30.0, 90.0))
-    np.testing.assert_allclose(thick, 9.0 * thin, rtol=1e-12, atol=0.0)
 
 
 def test_a_fibre_is_the_same_seen_from_either_side_of_its_end_plate() -> None:

@@ -1,4 +1,4 @@
-"""Acceptance of anatomy and MUAPs: one test per row of the table, tolerance and source in it.
+"""Acceptance of single-fibre EMG, of jitter and of MUAPs: rows A12-A25.
 
 The sites are those of an examiner: a unit active at slight effort, the tip inside its territory and
 15 mm from the end plates, moved along its track by 0.1 mm until the main spike rises within 500 us.
@@ -13,34 +13,27 @@ A20 and A21 are read was settled after a first look at their figures; each says 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import chain, islice, repeat
-from typing import NamedTuple
 
 import numpy as np
 import pytest
-from scipy import signal
 
 from emgsim.measures import MuapMeasures, mean_consecutive_difference_us, muap_measures
 from emgsim.physiology.electrodes import channels
-from emgsim.physiology.fibres import UnitFibres, conduction_velocity, place_unit
-from emgsim.physiology.kernels import add_fibre_potentials, fibre_waves_uv
+from emgsim.physiology.fibres import UnitFibres, place_unit
+from emgsim.physiology.kernels import add_fibre_potentials
 from emgsim.physiology.parameters import (
     ConcentricNeedle,
     ElectrodeKind,
-    Fibres,
     Macro,
     Medium,
     Monopolar,
     Muscle,
-    Pool,
-    SingleFibre,
     TipPosition,
 )
-from emgsim.physiology.pool import rates_hz
-from emgsim.scenario import muscle_catalogue
 from emgsim.seeds import stream
 
 SEED = 2  # with 1, 3 and 6 chance lifts the size of A23 over its limit, with 6 that of A22 too
@@ -53,35 +46,14 @@ INSIDE = 0.8  # of the territory's radius, within which the tip is moved
 SLIGHT_EFFORT = 1 / 3  # of the units are active at 5 % of maximal force
 STANDARD = ConcentricNeedle()
 FACIAL = ConcentricNeedle(core_mm=0.10, cannula_mm=0.30)  # 30 G
-
-FINE_HZ = 96_000.0  # of single-fibre EMG
-SINGLE_FIBRE_HZ = (500.0, 10_000.0)  # its band, first order
 TOUCH_MM = 0.06  # from the port to the centre of the fibre that it lies on
 UPTAKE_MM = 0.6  # no fibre farther from the port reaches 200 uV
+PORT_HZ = 96_000.0  # of what the port hears
+
+Found = dict[str, np.ndarray]
 
 
-def generic(**fibres: float) -> Muscle:
-    """Return a muscle of one unit with the fibres of the table's own runs: 55 um, 3.5 per mm2."""
-    values = {
-        "per_unit_smallest": 200,
-        "per_unit_largest": 200,
-        "density_per_mm2": 3.5,
-        "diameter_smallest_unit_um": 55.0,
-        "length_mm": 100.0,
-    }
-    pool = Pool(n_units=1)
-    return Muscle(name="generic", radius_mm=8.0, pool=pool, fibres=Fibres(**(values | fibres)))
-
-
-def muscle(name: str) -> Muscle:
-    """Return a muscle of the catalogue."""
-    return Muscle(name=name, **muscle_catalogue()[name])
-
-
-BICEPS, TIBIALIS = muscle("biceps_brachii"), muscle("tibialis_anterior")
-GENERIC = generic()
-DOUBLED = generic(per_unit_smallest=400, per_unit_largest=400, density_per_mm2=7.0)
-MUSCLES = {"biceps": BICEPS, "tibialis": TIBIALIS, "generic": GENERIC, "doubled": DOUBLED}
+# -- an examination --------------------------------------------------------------------------------
 
 
 def potential_uv(
@@ -93,17 +65,6 @@ def potential_uv(
     wave = np.zeros(int(RATE_HZ * last_s))
     add_fibre_potentials(wave, RATE_HZ, channels(electrode, tip)[0], medium, unit)
     return wave
-
-
-# -- an examination --------------------------------------------------------------------------------
-
-
-class Site(NamedTuple):
-    """One unit with the tip at an accepted place."""
-
-    unit: UnitFibres
-    tip: TipPosition
-    found: MuapMeasures
 
 
 def measured(
@@ -135,29 +96,32 @@ def track(reach_mm: float, rng: np.random.Generator) -> Iterator[TipPosition]:
         yield TipPosition(x_mm=x_mm, y_mm=float(down_mm), z_mm=NEEDLE_MM)
 
 
-def sites(m: Muscle, electrode: ElectrodeKind, seed: int) -> Iterator[Site]:
-    """Yield accepted sites: the tip goes down its track until the rise is short."""
-    rng = stream(seed, "sites")
+def sites(m: Muscle, electrode: ElectrodeKind) -> Iterator[MuapMeasures]:
+    """Yield the MUAPs of accepted sites: the tip goes down its track until the rise is short."""
+    rng = stream(SEED, "sites")
     for unit in active_units(m, rng):
         for tip in track(INSIDE * territory_mm(m, unit), rng):
             found = measured(unit, tip, m.medium, electrode)
             if found.rise_time_us <= CRISP_US:
-                yield Site(unit, tip, found)
+                yield found
                 break
 
 
-@cache
-def examined(
-    name: str, electrode: ElectrodeKind = STANDARD, n: int = N_SITES, seed: int = SEED
-) -> dict[str, np.ndarray]:
-    """Return the measures of ``n`` sites of one of `MUSCLES`, each as an array."""
-    found = [site.found for site in islice(sites(MUSCLES[name], electrode, seed), n)]
+@pytest.fixture(scope="module")
+def examined(muscle) -> Callable[..., Found]:
+    """Return the measures of the sites of a muscle with an electrode, each as an array."""
     names = ("amplitude_uv", "duration_ms", "area_uv_ms", "thickness_ms", "size_index")
     names += ("phases", "turns", "is_polyphasic")
-    return {key: np.array([getattr(one, key) for one in found]) for key in names}
+
+    @cache
+    def found(name: str, electrode: ElectrodeKind = STANDARD, n: int = N_SITES) -> Found:
+        muaps = list(islice(sites(muscle(name), electrode), n))
+        return {key: np.array([getattr(one, key) for one in muaps]) for key in names}
+
+    return found
 
 
-def ratio(one: dict[str, np.ndarray], other: dict[str, np.ndarray], name: str) -> float:
+def ratio(one: Found, other: Found, name: str) -> float:
     """Return the ratio of the means of a measure."""
     return float(one[name].mean() / other[name].mean())
 
@@ -165,22 +129,15 @@ def ratio(one: dict[str, np.ndarray], other: dict[str, np.ndarray], name: str) -
 # -- single-fibre and macro EMG --------------------------------------------------------------------
 
 
-def port_waves_uv(unit: UnitFibres, tip: TipPosition, medium: Medium) -> np.ndarray:
-    """Return each fibre's potential at a single-fibre port, ``(n_fibres, n_samples)``."""
-    electrode = channels(SingleFibre(), tip)[0]
-    waves = fibre_waves_uv(int(15e-3 * FINE_HZ), FINE_HZ, electrode, medium, unit)
-    b, a = signal.butter(1, SINGLE_FIBRE_HZ, "bandpass", fs=FINE_HZ)
-    return np.asarray(signal.lfilter(b, a, waves, axis=1))
-
-
-def fibre_density(m: Muscle, n_sites: int, seed: int = SEED) -> float:
-    """Return the mean number of fibres at a port that lies on one of them.
+@pytest.fixture(scope="module")
+def fibre_density(muscle, port_waves_uv) -> Callable[[str, int], float]:
+    """Return the mean number of fibres at a port that lies on one of them, over so many sites.
 
     Counted are potentials above 200 uV that rise within 300 us, of fibres that the port faces: the
     needle's own body keeps those behind it away.
     """
-    rng, counts = stream(seed, "fibre density"), []
-    for unit in islice(active_units(m, rng), n_sites):
+
+    def at_a_site(m: Muscle, unit: UnitFibres, rng: np.random.Generator) -> int:
         inner = np.hypot(unit.x_mm, unit.y_mm) < INSIDE * territory_mm(m, unit)
         touched = rng.choice(np.flatnonzero(inner))
         tip = TipPosition(
@@ -188,14 +145,19 @@ def fibre_density(m: Muscle, n_sites: int, seed: int = SEED) -> float:
         )
         ahead_mm, aside_mm = unit.x_mm - tip.x_mm, unit.y_mm - tip.y_mm
         near = unit.subset((ahead_mm > 0) & (np.hypot(ahead_mm, aside_mm) < UPTAKE_MM))
-        found = [muap_measures(wave, FINE_HZ) for wave in port_waves_uv(near, tip, m.medium)]
-        counts.append(sum(f.amplitude_uv > 200 and f.rise_time_10_90_us < 300 for f in found))
-    return float(np.mean(counts))
+        found = [muap_measures(wave, PORT_HZ) for wave in port_waves_uv(near, tip, m.medium)]
+        return sum(f.amplitude_uv > 200 and f.rise_time_10_90_us < 300 for f in found)
+
+    def density(name: str, n_sites: int) -> float:
+        m, rng = muscle(name), stream(SEED, "fibre density")
+        return float(np.mean([at_a_site(m, u, rng) for u in islice(active_units(m, rng), n_sites)]))
+
+    return density
 
 
-def macro_uv(m: Muscle, n_sites: int, seed: int = SEED) -> np.ndarray:
+def macro_uv(m: Muscle, n_sites: int) -> np.ndarray:
     """Return the macro amplitudes of units of which the port lies on a fibre."""
-    rng, found = stream(seed, "macro"), []
+    rng, found = stream(SEED, "macro"), []
     for unit in islice(active_units(m, rng), n_sites):
         k = rng.integers(unit.n_fibres)
         tip = TipPosition(x_mm=unit.x_mm[k] - TOUCH_MM, y_mm=unit.y_mm[k], z_mm=NEEDLE_MM)
@@ -203,62 +165,34 @@ def macro_uv(m: Muscle, n_sites: int, seed: int = SEED) -> np.ndarray:
     return np.array(found)
 
 
-# -- the medium and the fibre ----------------------------------------------------------------------
-
-
-def test_a02_the_default_anisotropy() -> None:
-    """5.24 +- 0.01: 0.33 over 0.063 S/m (Andreassen & Rosenfalck 1981)."""
-    assert Medium().anisotropy == pytest.approx(5.24, abs=0.01)
-
-
-def test_a03_velocity_of_thin_and_thick_fibres() -> None:
-    """2.20/3.70/5.20 m/s at 25/55/85 um, exactly (Nandedkar & Stalberg 1983)."""
-    assert conduction_velocity(np.array([25.0, 55.0, 85.0])) == pytest.approx([2.2, 3.7, 5.2])
-
-
-def test_a11_reach_of_a_single_fibre_electrode() -> None:
-    """A fibre of 55 um falls to 200 uV at 0.25-0.36 mm (classical 0.25-0.30).
-
-    It was in view when the source gain was chosen: half a validation at best.
-    """
-    distance_mm = np.arange(0.2, 0.45, 0.01)
-    one = np.ones(distance_mm.size)
-    row = UnitFibres(
-        x_mm=distance_mm,
-        y_mm=0 * one,
-        end_plate_mm=0 * one,
-        half_lengths_mm=(60 * one, 60 * one),
-        diameter_um=55 * one,
-        delay_s=0 * one,
-    )
-    size_uv = np.ptp(port_waves_uv(row, TipPosition(z_mm=NEEDLE_MM), Medium()), axis=1)
-    assert 0.25 < np.interp(-200.0, -size_uv, distance_mm) < 0.36
-
-
-def test_a12_fibre_density() -> None:
+def test_a12_fibre_density(fibre_density) -> None:
     """1.5 +- 0.1 over 400 sites, at 3.5 fibres of 55 um per mm2.
 
-    Gilchrist 1992: 1.35-1.6 in limb muscles. The rise is that from 10 to 90 %: from peak to peak
-    only fibres within 0.12 mm rise in 300 us with this action potential.
+    Gilchrist 1992: 1.35-1.6 in limb muscles. Settled after a first look: the rise is that from 10
+    to 90 %, since from peak to peak only fibres within 0.12 mm rise in 300 us with this action
+    potential; and only fibres in front of the port count.
     """
-    assert fibre_density(GENERIC, 400) == pytest.approx(1.5, abs=0.1)
+    assert fibre_density("generic", 400) == pytest.approx(1.5, abs=0.1)
 
 
 # -- neuromuscular jitter --------------------------------------------------------------------------
 
 
 def test_a13_jitter_of_a_pair_and_of_a_stimulated_fibre() -> None:
-    """MCD over sigma: 1.596 of a pair, 1.128 of one fibre, +- 3 %; the closed forms."""
+    """MCD over sigma: 1.596 of a pair, 1.128 of one fibre, +- 3 %; the closed forms [C]."""
     one, other = 17e-6 * stream(SEED, "jitter").standard_normal((2, 20_000))
     assert mean_consecutive_difference_us(one - other) / 17 == pytest.approx(1.596, rel=0.03)
     assert mean_consecutive_difference_us(one) / 17 == pytest.approx(1.128, rel=0.03)
 
 
-def test_a14_jitter_of_a_normal_limb_muscle() -> None:
-    """20 pairs, 100 discharges each: mean MCD 20-32 us, none above 50 (Stalberg 2016; [M])."""
+def test_a14_jitter_of_a_normal_limb_muscle(muscle) -> None:
+    """20 pairs, 100 discharges each: mean MCD 20-32 us, none above 50 (Stalberg 2016; [M]).
+
+    The end plates' SD of 17 us was chosen for a mean of 27: only its scatter is tested.
+    """
     rng = stream(SEED, "jitter")
     mcd_us = []
-    for unit in islice(active_units(BICEPS, rng), 20):
+    for unit in islice(active_units(muscle("biceps_brachii"), rng), 20):
         pair_s = rng.choice(unit.jitter_s, 2, replace=False)
         interval_s = np.diff(pair_s[:, None] * rng.standard_normal((2, 100)), axis=0)[0]
         mcd_us.append(mean_consecutive_difference_us(interval_s))
@@ -269,48 +203,48 @@ def test_a14_jitter_of_a_normal_limb_muscle() -> None:
 # -- MUAPs of healthy muscles ----------------------------------------------------------------------
 
 
-def test_a15_size_and_length_of_tibialis_muaps() -> None:
+def test_a15_size_and_length_of_tibialis_muaps(examined) -> None:
     """Mean 450-900 uV and 8.3-11.4 ms by dur_5_5 (controls: 660, 9.4; de Carvalho & Swash 2013).
 
     Fitted: a regression test, not validation.
     """
-    found = examined("tibialis")
+    found = examined("tibialis_anterior")
     assert 450 < found["amplitude_uv"].mean() < 900
     assert 8.3 < found["duration_ms"].mean() < 11.4
 
 
-def test_a16_length_of_biceps_muaps() -> None:
+def test_a16_length_of_biceps_muaps(examined) -> None:
     """Each mean of 20 MUAPs 7.4-13.0 ms by dur_5_5, all together 10.2 +- 1.5.
 
     Engstrom & Olney 1992. Fitted by the choice of the rule: a regression test, not validation.
     """
-    of_twenty = examined("biceps")["duration_ms"].reshape(-1, 20).mean(axis=1)
+    of_twenty = examined("biceps_brachii")["duration_ms"].reshape(-1, 20).mean(axis=1)
     assert np.all((of_twenty > 7.4) & (of_twenty < 13.0))
     assert of_twenty.mean() == pytest.approx(10.2, abs=1.5)
 
 
-def test_a17_size_of_biceps_muaps() -> None:
+def test_a17_size_of_biceps_muaps(examined) -> None:
     """Mean 250-700 uV (436; Bischoff 1994 [M]). Fitted: a regression test, not validation."""
-    assert 250 < examined("biceps")["amplitude_uv"].mean() < 700
+    assert 250 < examined("biceps_brachii")["amplitude_uv"].mean() < 700
 
 
-def test_a18_phases_and_turns_of_tibialis_muaps() -> None:
+def test_a18_phases_and_turns_of_tibialis_muaps(examined) -> None:
     """Phases 3.5 +- 0.7, turns 3.4 +- 1.0, polyphasic < 35 % (de Carvalho & Swash 2013).
 
     Fitted: a regression test, not validation.
     """
-    found = examined("tibialis")
+    found = examined("tibialis_anterior")
     assert found["phases"].mean() == pytest.approx(3.5, abs=0.7)
     assert found["turns"].mean() == pytest.approx(3.4, abs=1.0)
     assert found["is_polyphasic"].mean() < 0.35
 
 
-def test_a19_thickness_and_size_index_of_tibialis_muaps() -> None:
+def test_a19_thickness_and_size_index_of_tibialis_muaps(examined) -> None:
     """1.29 +- 0.4 ms and 0.93 +- 0.4, from the same controls' mean area and amplitude.
 
     Fitted: a regression test, not validation.
     """
-    found = examined("tibialis")
+    found = examined("tibialis_anterior")
     assert found["thickness_ms"].mean() == pytest.approx(1.29, abs=0.4)
     assert found["size_index"].mean() == pytest.approx(0.93, abs=0.4)
 
@@ -318,19 +252,20 @@ def test_a19_thickness_and_size_index_of_tibialis_muaps() -> None:
 # -- the needle's place and kind -------------------------------------------------------------------
 
 
-def test_a20_a_crisp_muap_is_recorded_inside_the_territory() -> None:
-    """Outside none rises within 500 us (Barkhaus & Nandedkar).
+def test_a20_a_crisp_muap_is_recorded_inside_the_territory(muscle) -> None:
+    """No MUAP that rises within 500 us is recorded outside the territory (Barkhaus & Nandedkar).
 
-    Outside is where the spike's uptake, 0.5 mm, no longer reaches over the territory's edge. In the
-    fringe before it a marginal fibre is as near as others are inside: of 300 places up to 3 mm
-    from the edge itself 9 were crisp, all of them within 0.42 mm.
+    Settled after a first look: outside begins 0.5 mm from the territory's edge, where the spike's
+    uptake no longer reaches over it. In the fringe before it a marginal fibre is as near as others
+    are inside. Read literally the row fails: of 1800 places up to 3 mm from the edge, over six
+    seeds, 51 were crisp (9 in 300), two of them at 0.51 mm and the others nearer.
     """
-    rng, rises_us = stream(SEED, "outside"), []
-    for unit in islice(active_units(BICEPS, rng), 200):
-        r = territory_mm(BICEPS, unit) + rng.uniform(0.5, 3.0)
+    m, rng, rises_us = muscle("biceps_brachii"), stream(SEED, "outside"), []
+    for unit in islice(active_units(m, rng), 200):
+        r = territory_mm(m, unit) + rng.uniform(0.5, 3.0)
         angle = rng.uniform(0, 2 * np.pi)
         tip = TipPosition(x_mm=r * np.cos(angle), y_mm=r * np.sin(angle), z_mm=NEEDLE_MM)
-        rises_us.append(measured(unit, tip, BICEPS.medium).rise_time_us)
+        rises_us.append(measured(unit, tip, m.medium).rise_time_us)
     assert not np.any(np.array(rises_us) <= CRISP_US)
 
 
@@ -358,13 +293,14 @@ def moves(m: Muscle, n: int) -> Iterator[tuple[MuapMeasures, MuapMeasures]]:
             return
 
 
-def test_a21_the_size_index_hardly_knows_the_distance() -> None:
+def test_a21_the_size_index_hardly_knows_the_distance(muscle) -> None:
     """It changes by < 0.3 where a move from 0.2 to 0.6 mm costs > 50 % of the amplitude.
 
-    Sonoo & Stalberg 1993. Some 40 % of such moves inside a territory cost so much, and the mean one
-    nearly (48 %); over all of them the index stays within 0.1.
+    Sonoo & Stalberg 1993. Settled after a first look: the row is asked, in the mean, of the moves
+    that cost so much, some 40 % (52 of 120); 94 % of these alone change it by less than 0.3. The
+    mean move costs 47 %, and over all of them the index stays within 0.1.
     """
-    found = list(moves(BICEPS, 120))
+    found = list(moves(muscle("biceps_brachii"), 120))
     change = np.array([far.size_index - near.size_index for near, far in found])
     falls = np.array([far.amplitude_uv < 0.5 * near.amplitude_uv for near, far in found])
     assert falls.sum() > 20
@@ -372,61 +308,54 @@ def test_a21_the_size_index_hardly_knows_the_distance() -> None:
     assert abs(change.mean()) < 0.1
 
 
-def test_a22_length_at_a_facial_needle() -> None:
-    """The duration is that of the standard needle within 10 % (Barkhaus 2006)."""
-    facial, standard = examined("biceps", FACIAL), examined("biceps")
+def test_a22_length_at_a_facial_needle(examined) -> None:
+    """The duration is that of the standard needle, 0.9-1.1 (Barkhaus 2006)."""
+    facial, standard = examined("biceps_brachii", FACIAL), examined("biceps_brachii")
     assert 0.9 < ratio(facial, standard, "duration_ms") < 1.1
 
 
 @pytest.mark.xfail(
     strict=True,
-    reason="1.03 +- 0.02 over six seeds: a small core gains from fibres within 0.2 mm only, and "
-    "no tissue is pushed aside by the thicker needle",
+    reason="1.03 +- 0.02 over six seeds (1.02-1.06): a small core gains from fibres within 0.2 mm "
+    "only, and no tissue is pushed aside by the thicker needle",
 )
-def test_a22_size_at_a_facial_needle() -> None:
-    """The amplitude is higher by > 5 % (Barkhaus 2006)."""
-    assert ratio(examined("biceps", FACIAL), examined("biceps"), "amplitude_uv") > 1.05
+def test_a22_size_at_a_facial_needle(examined) -> None:
+    """The amplitude is higher by > 5 % (Barkhaus 2006): not reached."""
+    facial, standard = examined("biceps_brachii", FACIAL), examined("biceps_brachii")
+    assert ratio(facial, standard, "amplitude_uv") > 1.05
 
 
-def test_a23_shape_at_a_monopolar_needle() -> None:
+def test_a23_shape_at_a_monopolar_needle(examined) -> None:
     """Duration x 0.9-1.2, area > 1.1, thickness 0.85-1.15 (Nandedkar & Sanders 1991)."""
-    monopolar, standard = examined("biceps", Monopolar()), examined("biceps")
+    monopolar, standard = examined("biceps_brachii", Monopolar()), examined("biceps_brachii")
     assert 0.9 < ratio(monopolar, standard, "duration_ms") < 1.2
     assert 0.85 < ratio(monopolar, standard, "thickness_ms") < 1.15
     assert ratio(monopolar, standard, "area_uv_ms") > 1.1
 
 
-@pytest.mark.xfail(strict=True, reason="1.09 +- 0.02 over six seeds, as A22")
-def test_a23_size_at_a_monopolar_needle() -> None:
-    """The amplitude is higher by > 10 % (Nandedkar & Sanders 1991)."""
-    assert ratio(examined("biceps", Monopolar()), examined("biceps"), "amplitude_uv") > 1.1
+@pytest.mark.xfail(strict=True, reason="1.09 +- 0.02 over six seeds (1.07-1.12), as A22")
+def test_a23_size_at_a_monopolar_needle(examined) -> None:
+    """The amplitude is higher by > 10 % (Nandedkar & Sanders 1991): not reached."""
+    monopolar, standard = examined("biceps_brachii", Monopolar()), examined("biceps_brachii")
+    assert ratio(monopolar, standard, "amplitude_uv") > 1.1
 
 
-def test_a24_size_of_macro_potentials() -> None:
+def test_a24_size_of_macro_potentials(muscle) -> None:
     """Mean 80-300 uV; median of biceps 100-200, of tibialis 150-250 (Stalberg & Fawcett 1982 [M]).
 
-    Only the first is asked. In view when the source gain was chosen: no validation.
+    Only the first is asked. Fitted: it was in view when the source gain was chosen, a regression
+    test and no validation.
     """
-    for m in (BICEPS, TIBIALIS):
-        assert 80 < macro_uv(m, 60).mean() < 300
+    for name in ("biceps_brachii", "tibialis_anterior"):
+        assert 80 < macro_uv(muscle(name), 60).mean() < 300
 
 
-def test_a25_twice_the_fibres_in_the_same_territory() -> None:
+def test_a25_twice_the_fibres_in_the_same_territory(muscle, examined, fibre_density) -> None:
     """Macro amplitude, area, and fibre density less one each grow by 1.6-2.2 (Nandedkar 1988)."""
+    doubled, single = examined("doubled", n=200), examined("generic", n=200)
     growth = {
-        "macro": macro_uv(DOUBLED, 100).mean() / macro_uv(GENERIC, 100).mean(),
-        "area": ratio(examined("doubled", n=200), examined("generic", n=200), "area_uv_ms"),
-        "density": (fibre_density(DOUBLED, 400) - 1) / (fibre_density(GENERIC, 400) - 1),
+        "macro": macro_uv(muscle("doubled"), 100).mean() / macro_uv(muscle("generic"), 100).mean(),
+        "area": ratio(doubled, single, "area_uv_ms"),
+        "density": (fibre_density("doubled", 400) - 1) / (fibre_density("generic", 400) - 1),
     }
     assert all(1.6 < value < 2.2 for value in growth.values()), growth
-
-
-# -- the pool --------------------------------------------------------------------------------------
-
-
-def test_a33_mean_rates_at_maximal_effort() -> None:
-    """Biceps 31.1 +- 5, soleus 10.7 +- 2 pps (Bellemare 1983), from the catalogue's pools."""
-    for name, expected_hz, within_hz in (("biceps_brachii", 31.1, 5.0), ("soleus", 10.7, 2.0)):
-        pool = muscle(name).pool
-        found_hz = rates_hz(pool, np.array([pool.maximal_excitation])).mean()
-        assert found_hz == pytest.approx(expected_hz, abs=within_hz)
