@@ -266,6 +266,34 @@ def compare(findings: Path, recording: Path) -> int:
     return 0
 
 
+@app.command
+def gallery(
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("gallery.html"),
+    only: Annotated[tuple[str, ...], Parameter(negative=(), consume_multiple=True)] = (),
+    seed: Seed = 1,
+) -> int:
+    """Draw every kind of activity into one page, each with picture, sound and truth.
+
+    Parameters
+    ----------
+    output
+        File to write, ending in .html.
+    only
+        Kinds to draw, or ids of single exhibits, in place of all.
+    seed
+        Of every exhibit.
+    """
+    from emgsim.gallery import gallery as draw
+
+    if output.suffix != ".html":
+        raise UsageError(f"-o must end in .html, got {output.name!r}")
+    with _writing(output):
+        n = draw(output, only=only, seed=seed, progress=_say)
+    print(f"{output}: {n} exhibits")
+    return 0
+
+
 @app.command(name="list")
 def list_(
     kind: Literal[

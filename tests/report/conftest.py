@@ -13,7 +13,8 @@ from emgsim.files.findings import write_findings
 from emgsim.files.npz import write_npz
 from emgsim.record import Journal, RunRecord, digest, fold, read_journal
 from emgsim.recording import Findings, FoundUnit, Gap, MotorUnit, Recording, Truth
-from emgsim.scenario import Phase, Scenario, load_scenario
+from emgsim.physiology.parameters import Hold, Rest
+from emgsim.scenario import Scenario, load_scenario
 from emgsim.simulation import simulate
 from emgsim.verdict import Limit, Measurement, judge
 
@@ -23,7 +24,7 @@ Run = tuple[Path, RunRecord]
 
 def make_run(folder: Path, scenario: Scenario) -> RunRecord:
     """Fill a folder with what a completed run leaves, and return its record."""
-    recording, truth = simulate(scenario)
+    recording, truth = simulate(scenario, for_playing=True)
     units = sorted(truth.units, key=lambda unit: -unit.peak_to_peak_uv)[:5]
     with Journal(folder) as journal:
         journal.append("run_started", run_id="20260101-120000-healthy",
@@ -136,8 +137,7 @@ def _measurements() -> list[Measurement]:
 
 def shortened(**changes: object) -> Scenario:
     """Return the healthy biceps with half a second of rest and two of effort."""
-    phases = (Phase(kind="rest", duration_s=0.5),
-              Phase(kind="hold", duration_s=2.0, level_mvc=0.05))
+    phases = (Rest(duration_s=0.5), Hold(duration_s=2.0, level_mvc=0.05))
     return load_scenario("healthy_biceps").model_copy(update={"phases": phases, **changes})
 
 

@@ -25,7 +25,7 @@ def test_each_judged_measurement_is_a_case(run) -> None:
         "alignment.gain.loopback"]  # fmt: skip
     assert (suite.attrib["tests"], suite.attrib["failures"], suite.attrib["errors"]) == (
         "5", "2", "1")  # fmt: skip
-    assert properties(suite)["seed"] == "1"
+    assert properties(suite)["seed"] == "2"
     assert properties(suite)["device.model"] == "NA1"
 
 

@@ -85,6 +85,8 @@ class _Wounded(Parameters):
 
     past_mm: float = Field(0.15, ge=0, le=0.5)  # its waves end so far past the tip at most
     repolarisation_s: float = Field(6e-3, ge=1e-3, le=0.1)  # mean; a tail of 10-30 ms [P]
+    slowing: float = Field(0.3, gt=0.05, le=1)  # of the front as it dies: it falls abruptly, and
+    #   returns more slowly [P]
 
 
 class InsertionalBurst(Activity, _Wounded):

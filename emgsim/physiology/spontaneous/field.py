@@ -15,7 +15,9 @@ If it ends at the electrode, the front that arrives is sharp and positive, and a
 came in flows back in the long shallow negative tail: both phases have the same area, as the net
 current is zero. Without the slow fall the tail lasts 2-3 ms, which no published positive sharp wave
 is as short as; that denervated and wounded fibres repolarise slowly is the explanation of Dumitru,
-King & Nandedkar for the tail [M].
+King & Nandedkar for the tail [M]. The front dies by and by: over the last `DYING_MM` of the nearer
+end, and in what follows it, its speed is a share of what it was, so the wave returns from its peak
+more slowly than it fell.
 
 *An end-plate current.* I enters at z0, and half of it flows to either side:
 
@@ -44,13 +46,14 @@ from emgsim.physiology.potential import (
     nearest_mm,
     sensitivity_slope,
 )
-from emgsim.physiology.spontaneous.source import EndPlateCurrent, Source
+from emgsim.physiology.spontaneous.source import EndPlateCurrent, Source, Wave
 from emgsim.physiology.voices import WAVE_MM, Sampling
 
 Floats = NDArray[np.float64]
 
 BEND_MM = 0.5  # how soon after the peak the slow fall begins: no kink in the potential [P]
 STEP_MM = 0.01  # along the fibre
+DYING_MM = 0.1  # of the nearer end, in which the front of a wounded fibre dies [P]
 DECAYS = 8.0  # after so many time or length constants nothing is left
 
 
@@ -78,8 +81,7 @@ def source_wave_uv(
     if isinstance(source.membrane, EndPlateCurrent):
         return _current_waves_uv(source.membrane, fibres, electrode, medium, rate_hz)
     if source.membrane.repolarisation_s > 0:
-        tau_s = source.membrane.repolarisation_s
-        return _wounded_waves_uv(tau_s, fibres, electrode, medium, rate_hz)
+        return _wounded_waves_uv(source.membrane, fibres, electrode, medium, rate_hz)
     n = int(np.ceil(_run_s(fibres) * rate_hz)) + 1
     return fibre_waves_uv(n, rate_hz, electrode, medium, fibres)
 
@@ -130,18 +132,28 @@ def slow_slope_mv_mm(x_mm: Floats, shape: ActionPotential, fall_mm: float) -> Fl
 
 
 def _wounded_waves_uv(
-    tau_s: float, fibres: UnitFibres, electrode: Electrode, medium: Medium, rate_hz: float
+    wave: Wave, fibres: UnitFibres, electrode: Electrode, medium: Medium, rate_hz: float
 ) -> Floats:
-    last_s = _run_s(fibres) + DECAYS * tau_s
+    last_s = _run_s(fibres) / wave.slowing + DECAYS * wave.repolarisation_s
     time_s = np.arange(int(np.ceil(last_s * rate_hz)) + 1) / rate_hz
     waves = np.zeros((fibres.n_fibres, time_s.size))
     for row, f in zip(waves, range(fibres.n_fibres), strict=True):
         one = fibres.subset(np.array([f]))
         speed_mm_s = 1e3 * float(one.velocity_m_s[0])
-        run_mm, wave = _slow_wave_uv(one, electrode, medium, tau_s * speed_mm_s)
-        way_mm = (time_s - float(one.delay_s[0])) * speed_mm_s
-        row[:] = np.interp(way_mm, run_mm, wave, left=0.0, right=0.0)
+        fall_mm = wave.repolarisation_s * wave.slowing * speed_mm_s  # where it is slow already
+        run_mm, potential_uv = _slow_wave_uv(one, electrode, medium, fall_mm)
+        way_mm = _dying(
+            (time_s - float(one.delay_s[0])) * speed_mm_s,
+            float(np.min(one.half_lengths_mm)) - DYING_MM,
+            wave.slowing,
+        )
+        row[:] = np.interp(way_mm, run_mm, potential_uv, left=0.0, right=0.0)
     return waves
+
+
+def _dying(way_mm: Floats, from_mm: float, slowing: float) -> Floats:
+    """Return the way of a front that keeps a share of its speed from a place on."""
+    return np.asarray(np.minimum(way_mm, from_mm + slowing * (way_mm - from_mm)))
 
 
 def _slow_wave_uv(

@@ -55,7 +55,7 @@ def insertional(
         wave = Wave()
         if own.uniform() < activity.blocked_share:
             fibre = blocked_at(fibre, site.tip, activity.past_mm * own.uniform(size=1))
-            wave = Wave(repolarisation_s=activity.repolarisation_s)
+            wave = Wave(repolarisation_s=activity.repolarisation_s, slowing=activity.slowing)
         clock_s = clock(Span(span.onset_s, rest_s + activity.after_s))
         since = np.maximum(clock_s - rest_s, 0.0) / max(activity.after_s / TAILS, 1e-9)
         rate_hz = activity.rate_hz * np.exp(-since)
@@ -77,7 +77,7 @@ def denervation(
         fibres = blocked_at(
             fibres, site.tip, activity.past_mm * places.uniform(size=fibres.n_fibres)
         )
-        wave = Wave(repolarisation_s=activity.repolarisation_s)
+        wave = Wave(repolarisation_s=activity.repolarisation_s, slowing=activity.slowing)
     for k in range(fibres.n_fibres):
         trains, chance = each[k].spawn(2)
         on = _trains(activity, span, mean / n, trains, is_first=k == 0)
@@ -143,7 +143,7 @@ def _myotonic_fibre(
     if activity.form == "fibrillation":
         return fibre, Wave()
     fibre = blocked_at(fibre, site.tip, activity.past_mm * rng.uniform(size=1))
-    return fibre, Wave(repolarisation_s=activity.repolarisation_s)
+    return fibre, Wave(repolarisation_s=activity.repolarisation_s, slowing=activity.slowing)
 
 
 def _runs(

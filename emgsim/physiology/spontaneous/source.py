@@ -20,9 +20,11 @@ class Wave:
     """An action potential that runs from each fibre's end plate to both of its ends.
 
     ``repolarisation_s`` slows what follows its peak, as in a wounded fibre; 0: the healthy one.
+    ``slowing`` is the share of its speed that the front of a wounded fibre keeps where it dies.
     """
 
     repolarisation_s: float = 0.0
+    slowing: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
