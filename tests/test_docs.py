@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from emgsim.exhibits import Entry
 from emgsim.scenario import load_scenario
 from emgsim.shipped import find
 
@@ -22,9 +23,10 @@ BLOCKS = [
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_every_table_in_the_pages_is_a_scenario_or_part_of_one(block: str, tmp_path: Path) -> None:
-    """A whole scenario loads; a part loads in the healthy biceps."""
+    """A whole scenario loads, and a part in the healthy biceps; an exhibit is one of the gallery."""
     table = tomllib.loads(block)
-    if table.get("schema", "").startswith("emgsim.rig"):
+    if "exhibit" in table:
+        assert [Entry.model_validate(entry).scenario for entry in table["exhibit"]]
         return
     head = "" if "schema" in table else find("scenarios", "healthy_biceps").read_text()
     path = tmp_path / "shown.toml"
