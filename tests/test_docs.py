@@ -23,7 +23,7 @@ BLOCKS = [
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_every_table_in_the_pages_is_a_scenario_or_part_of_one(block: str, tmp_path: Path) -> None:
-    """A whole scenario loads, and a part in the healthy biceps; an exhibit is one of the gallery."""
+    """A whole scenario loads, a part in the healthy biceps; an exhibit is one of the gallery."""
     table = tomllib.loads(block)
     if "exhibit" in table:
         assert [Entry.model_validate(entry).scenario for entry in table["exhibit"]]
