@@ -7,6 +7,7 @@ A shaft stands in the muscle with three directions of its own: the one it faces 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -23,7 +24,7 @@ from emgsim.physiology.parameters import (
     ThinFilm,
     TipPosition,
 )
-from emgsim.physiology.potential import Electrode, Line, difference, line_electrode
+from emgsim.physiology.potential import Electrode, Line, Shield, difference, line_electrode
 from emgsim.recording import Channel
 
 Floats = NDArray[np.float64]
@@ -167,7 +168,8 @@ def _concentric(needle: ConcentricNeedle, frame: _Frame) -> Electrode:
     """Return facets of the elliptic core against the cannula.
 
     The wire lies in the cannula's axis. The bevel runs from the tip, at the back, up to the heel,
-    on the side it faces; above the heel the cannula is closed, and counts.
+    on the side it faces; above the heel the cannula is closed, and counts. Its metal keeps part of
+    what lies behind from the core.
     """
     u, v = _disc(*CORE_FACETS)
     bevel = math.radians(needle.bevel_deg)
@@ -175,7 +177,17 @@ def _concentric(needle: ConcentricNeedle, frame: _Frame) -> Electrode:
     core = frame.at(along * math.sin(bevel), along * math.cos(bevel), needle.core_mm / 2 * u)
     heel_mm = needle.cannula_mm / math.tan(bevel) / 2
     cannula = frame.line((0.0, heel_mm, 0.0), needle.cannula_length_mm, needle.cannula_mm)
-    return difference(_surface(core), line_electrode(cannula))
+    against = difference(_surface(core), line_electrode(cannula))
+    return _shielded(against, frame, needle.cannula_mm, needle.shielding)
+
+
+def _shielded(electrode: Electrode, frame: _Frame, body_mm: float, share: float) -> Electrode:
+    """Return an electrode whose points lie in the axis of a body of metal and face away from it."""
+    if share == 0:
+        return electrode
+    centre, facing = frame.centre[:2], frame.facing[:2]
+    shield = Shield(centre_mm=centre, facing=facing, radius_mm=body_mm / 2, share=share)
+    return replace(electrode, shield=shield)
 
 
 def _monopolar(needle: Monopolar, frame: _Frame) -> Electrode:

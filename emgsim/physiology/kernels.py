@@ -100,9 +100,8 @@ def add_fibre_potentials(
         Where the fibres lie, and when their end plates are excited.
     """
     rows = np.zeros(fibres.n_fibres, np.int64)
-    _add_fibres(
-        out[None, :], rows, rate_hz, fibre_table(medium, fibres), pick_up(electrode, medium)
-    )
+    table = fibre_table(electrode, medium, fibres)
+    _add_fibres(out[None, :], rows, rate_hz, table, pick_up(electrode, medium))
 
 
 def fibre_waves_uv(
@@ -119,7 +118,8 @@ def fibre_waves_uv(
     """
     out = np.zeros((fibres.n_fibres, n_samples))
     rows = np.arange(fibres.n_fibres)
-    _add_fibres(out, rows, rate_hz, fibre_table(medium, fibres), pick_up(electrode, medium))
+    table = fibre_table(electrode, medium, fibres)
+    _add_fibres(out, rows, rate_hz, table, pick_up(electrode, medium))
     return out
 
 
@@ -274,7 +274,7 @@ def _fit_path(
 
 @compiled
 def _add_surfaces(bench: Floats, fibre: Floats, sharp: Floats, ear: PickUp) -> None:
-    """Add ``dW/dz`` of the points, or of the few that stand for them from afar."""
+    """Add ``dW/dz`` of the points, or of the few that stand for them from afar, as shielded."""
     a, surfaces = ear.anisotropy, ear.surfaces
     for i in range(surfaces.shape[0]):
         cz = surfaces[i, 6]
@@ -288,6 +288,8 @@ def _add_surfaces(bench: Floats, fibre: Floats, sharp: Floats, ear: PickUp) -> N
                     column = 0
         begin, end = int(surfaces[i, column]), int(surfaces[i, column + 1])
         _add_points(bench, fibre, ear.points, begin, end, a)
+    for i in range(2 * NODES):
+        bench[_SLOPE, i] *= fibre[9]
 
 
 @compiled

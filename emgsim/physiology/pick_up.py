@@ -16,6 +16,7 @@ from emgsim.physiology.potential import (
     Electrode,
     Line,
     fibre_strength,
+    heard_share,
     nearest_mm,
 )
 
@@ -45,7 +46,7 @@ class PickUp(NamedTuple):
     decay_per_mm: float
 
 
-def fibre_table(medium: Medium, fibres: UnitFibres) -> Floats:
+def fibre_table(electrode: Electrode, medium: Medium, fibres: UnitFibres) -> Floats:
     """Return one row per fibre, as `_add_fibre` reads it."""
     return np.column_stack(
         [
@@ -57,6 +58,7 @@ def fibre_table(medium: Medium, fibres: UnitFibres) -> Floats:
             fibres.delay_s,
             fibre_strength(medium, fibres.diameter_um),
             nearest_mm(fibres.diameter_um),
+            heard_share(electrode, fibres.x_mm, fibres.y_mm),
         ]
     )
 

@@ -92,17 +92,46 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Shield:
+    """The needle's own body, which keeps part of what lies behind from the points.
+
+    ``centre_mm`` and ``facing`` are ``(2,)``, both in the cross-section: where the points are, and
+    that part of the direction that they face, not longer than 1. ``share``, up to a half, is what
+    a source right behind the body loses; `heard_share` says what others do.
+    """
+
+    centre_mm: Floats
+    facing: Floats
+    radius_mm: float
+    share: float
+
+    def __post_init__(self) -> None:
+        shapes = np.shape(self.centre_mm), np.shape(self.facing)
+        if shapes != ((2,), (2,)):
+            raise ValueError(f"centre_mm, facing: expected (2,) and (2,), got {shapes}")
+        size = float(np.linalg.norm(self.facing))
+        if size > 1.0 + 1e-9:
+            raise ValueError(f"facing must not be longer than 1, got {size:g}")
+        if not (self.radius_mm > 0 and 0 <= self.share <= 0.5):
+            raise ValueError(
+                "radius_mm must be > 0 and share in 0..0.5, "
+                f"got {self.radius_mm:g} and {self.share:g}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Electrode:
     """One channel as a fibre sees it: weighted points, and weighted straight lines.
 
     ``points_mm`` is ``(n_points, 3)``, ``weights`` ``(n_points,)``. What records weighs +1 in all,
-    its reference -1; without a reference it is remote. Its arrays are not to be written into: an
-    electrode that has moved is another one.
+    its reference -1; without a reference it is remote. A ``shield`` stands behind the points, not
+    the lines. Its arrays are not to be written into: an electrode that has moved is another one.
     """
 
     points_mm: Floats
     weights: Floats
     lines: tuple[Line, ...] = ()
+    shield: Shield | None = None
 
     def __post_init__(self) -> None:
         shapes = np.shape(self.points_mm), np.shape(self.weights)
@@ -123,13 +152,43 @@ def line_electrode(*lines: Line) -> Electrode:
 
 
 def difference(one: Electrode, other: Electrode) -> Electrode:
-    """Return what one electrode records against another."""
+    """Return what one electrode records against another.
+
+    Raises
+    ------
+    ValueError
+        If one of them is shielded: its shield would stand behind the other's points too.
+    """
+    if one.shield or other.shield:
+        raise ValueError("difference: both electrodes must have no shield; add it to the result")
     turned = tuple(replace(line, weight=-line.weight) for line in other.lines)
     return Electrode(
         points_mm=np.concatenate([one.points_mm, other.points_mm]),
         weights=np.concatenate([one.weights, -other.weights]),
         lines=(*one.lines, *turned),
     )
+
+
+def heard_share(electrode: Electrode, x_mm: Floats, y_mm: Floats) -> Floats:
+    """Return the share of a fibre's pick-up that the shield leaves the points, shape as ``x_mm``.
+
+    Metal changes the field about a cylinder of radius R as ``(R / r)^2``. Here, smooth at the metal
+    as well and with the angle theta off the way that the points face,
+
+        1 - share (1 - cos theta) R^2 / (r^2 + R^2)
+
+    so that what lies ahead loses nothing, and what lies right behind at distance R loses ``share``.
+    Nearer to the centre than a fibre can lie, ahead and behind pass into each other. The form is
+    our choice [P]; angle and distance are those of the cross-section.
+    """
+    shield = electrode.shield
+    if shield is None:
+        return np.ones_like(x_mm)
+    dx, dy = x_mm - shield.centre_mm[0], y_mm - shield.centre_mm[1]
+    square = dx**2 + dy**2
+    ahead = dx * shield.facing[0] + dy * shield.facing[1]
+    behind = 1.0 - ahead / np.sqrt(square + NEAREST_MM**2)
+    return np.asarray(1.0 - shield.share * behind / (1.0 + square / shield.radius_mm**2))
 
 
 def sensitivity_slope(
@@ -142,7 +201,8 @@ def sensitivity_slope(
 ) -> Floats:
     """Return ``dW/dz``: how the electrode's pick-up of a point source changes along the fibre.
 
-    For a point, ``W = 1 / sqrt(A r^2 + z^2)``; for a line, see `_line_slope`.
+    For a point, ``W = 1 / sqrt(A r^2 + z^2)``, less what a shield keeps away (`heard_share`); for
+    a line, see `_line_slope`.
 
     Parameters
     ----------
@@ -168,6 +228,7 @@ def sensitivity_slope(
         dz = pz - z_mm
         square = anisotropy * np.maximum((px - x_mm) ** 2 + (py - y_mm) ** 2, nearest2) + dz**2
         slope += weight * dz / (square * np.sqrt(square))
+    slope *= heard_share(electrode, x_mm, y_mm)
     for line in electrode.lines:
         slope += line.weight * _line_slope(line, x_mm, y_mm, z_mm, anisotropy, nearest2)
     return slope

@@ -349,3 +349,32 @@ def test_every_number_of_the_catalogue_has_its_source() -> None:
     """No line with a number goes without a comment."""
     lines = CATALOGUE.read_text("utf-8").splitlines()
     assert not [s for s in lines if re.match(r"\w+ = [\d.]", s) and not re.search(r"# .+", s)]
+
+
+@pytest.mark.parametrize(
+    ("turned", "facing"),
+    [
+        ({}, [1.0, 0.0]),
+        ({"rotation_deg": 180.0}, [-1.0, 0.0]),
+        ({"rotation_deg": 90.0}, [0.0, 0.0]),  # along the fibres: no side of them is behind
+        ({"tilt_deg": 30.0}, [np.cos(np.pi / 6), -0.5]),  # hub towards +x, face down
+    ],
+)
+def test_the_cannula_shields_the_core_where_the_bevel_does_not_face(
+    turned: dict[str, float], facing: list[float]
+) -> None:
+    """It has the cannula's radius, and stands behind the core's centre."""
+    place = TipPosition(x_mm=1.0, y_mm=-2.0, z_mm=3.0, **turned)
+    shield = channels(ConcentricNeedle(cannula_mm=0.30, core_mm=0.10), place)[0].shield
+    assert shield is not None
+    assert (shield.radius_mm, shield.share) == (0.15, 0.5)
+    np.testing.assert_allclose(shield.centre_mm, [1.0, -2.0])
+    np.testing.assert_allclose(shield.facing, facing, atol=1e-12)
+
+
+def test_only_a_concentric_needle_is_shielded() -> None:
+    """Not those without a cannula, nor a side port, nor a needle whose shielding is left out."""
+    for kind in (*KINDS, ConcentricNeedle(shielding=0.0)):
+        shields = [channel.shield for channel in channels(kind, TipPosition())]
+        expected = kind == ConcentricNeedle()
+        assert [shield is not None for shield in shields] == [expected] * len(shields)

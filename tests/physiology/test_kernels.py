@@ -41,6 +41,7 @@ RATES_HZ = [10_000.0, 12_000.0, 23_437.5, 24_000.0, 48_000.0, 100_000.0]
 KINDS: list[ElectrodeKind] = [
     ConcentricNeedle(),
     ConcentricNeedle(core_mm=0.10, cannula_mm=0.30),
+    ConcentricNeedle(shielding=0.0),
     Monopolar(),
     SingleFibre(),
     Macro(),

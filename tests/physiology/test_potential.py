@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -16,11 +18,13 @@ from emgsim.physiology.potential import (
     ActionPotential,
     Electrode,
     Line,
+    Shield,
     action_potential_mv,
     action_potential_slope_mv_mm,
     difference,
     fibre_potentials_uv,
     fibre_strength,
+    heard_share,
     line_electrode,
     point_electrode,
     sensitivity_slope,
@@ -207,6 +211,7 @@ def picked_up(electrode: Electrode, z_mm: np.ndarray, anisotropy: float) -> np.n
     w = np.zeros(z_mm.size)
     for (x, y, z), weight in zip(electrode.points_mm, electrode.weights, strict=True):
         w += weight / np.sqrt(anisotropy * (x * x + y * y) + (z_mm - z) ** 2)
+    w *= heard_share(electrode, np.zeros(1), np.zeros(1))  # the lines are not shielded
     nodes, shares = np.polynomial.legendre.leggauss(400)
     for line in electrode.lines:
         s = line.length_mm * (nodes + 1) / 2
@@ -250,6 +255,70 @@ def test_the_wave_is_gone_after_the_last_column() -> None:
 
 
 ANGLE_DEG = st.floats(-180.0, 180.0)
+
+
+# -- the needle's own body -------------------------------------------------------------------------
+
+PLACES_MM = st.floats(-3.0, 3.0)
+
+
+def shielded(share: float = 0.5, radius_mm: float = 0.23) -> Electrode:
+    """Return a point in the axis with a cylinder behind it; it faces +x."""
+    shield = Shield(
+        centre_mm=np.zeros(2), facing=np.array([1.0, 0.0]), radius_mm=radius_mm, share=share
+    )
+    return replace(point_electrode(0.0, 0.0, 20.0), shield=shield)
+
+
+def heard(electrode: Electrode, *x_mm: float, y_mm: float = 0.0) -> np.ndarray:
+    """Return the share that is heard of fibres in a row."""
+    return heard_share(electrode, np.array(x_mm), np.full(len(x_mm), y_mm))
+
+
+def test_the_shield_takes_its_share_right_behind_and_half_of_it_aside() -> None:
+    """At the body's surface, as the law says; ahead all is heard, to 1 %."""
+    behind, ahead = heard(shielded(), -0.23, 0.23)
+    assert behind == pytest.approx(0.5, abs=0.01)
+    assert ahead == pytest.approx(1.0, abs=0.01)
+    assert heard(shielded(), 0.0, y_mm=-0.23) == pytest.approx(0.75)
+
+
+def test_the_shield_fades_with_the_square_of_the_distance() -> None:
+    """Twice as far behind, a quarter is lost, to 1 %; and with a thinner body by its radius."""
+    near, far = 1 - heard(shielded(), -5.0, -10.0)
+    assert near / far == pytest.approx(4.0, rel=0.01)
+    thin = 1 - heard(shielded(radius_mm=0.115), -5.0)
+    assert near / thin == pytest.approx(4.0, rel=0.01)
+
+
+@given(x_mm=PLACES_MM, y_mm=PLACES_MM, share=st.floats(0.0, 0.5), radius_mm=st.floats(0.1, 1.0))
+def test_no_fibre_is_heard_upside_down_or_louder(
+    x_mm: float, y_mm: float, share: float, radius_mm: float
+) -> None:
+    """Whatever the place and the body: from nothing to all; and never less ahead than behind."""
+    ahead, behind = heard(shielded(share, radius_mm), abs(x_mm), -abs(x_mm), y_mm=y_mm)
+    assert 0.0 <= behind <= ahead <= 1.0
+
+
+@given(x_mm=PLACES_MM, y_mm=PLACES_MM)
+def test_a_needle_that_moves_hears_no_jump(x_mm: float, y_mm: float) -> None:
+    """1 um farther, through the bevel's plane and the centre as well, hardly anything changes."""
+    here, there = heard(shielded(), x_mm, x_mm + 1e-3, y_mm=y_mm)
+    assert abs(here - there) < 0.02
+
+
+def test_a_shield_that_cannot_be_is_refused() -> None:
+    """Its share, its radius and its directions have limits; two cannot be one behind another."""
+    with pytest.raises(ValueError, match=r"share in 0\.\.0\.5, got 0\.23 and 0\.6"):
+        shielded(share=0.6)
+    with pytest.raises(ValueError, match="radius_mm must be > 0"):
+        shielded(radius_mm=0.0)
+    with pytest.raises(ValueError, match="facing must not be longer than 1, got 2"):
+        Shield(centre_mm=np.zeros(2), facing=np.array([2.0, 0.0]), radius_mm=1.0, share=0.5)
+    with pytest.raises(ValueError, match=r"expected \(2,\) and \(2,\)"):
+        Shield(centre_mm=np.zeros(3), facing=np.zeros(2), radius_mm=1.0, share=0.5)
+    with pytest.raises(ValueError, match="both electrodes must have no shield"):
+        difference(shielded(), point_electrode(0.0, 0.0, 0.0))
 
 
 @given(
@@ -318,8 +387,8 @@ def test_a_short_line_is_a_point() -> None:
 
 def test_a_bipolar_electrode_is_the_difference_of_two_monopolar_ones() -> None:
     """Exact to rounding, of points and of lines."""
-    first = concentric(TipPosition(z_mm=20.0, x_mm=0.3))
-    second = concentric(TipPosition(z_mm=22.0, x_mm=0.3))
+    bare = ConcentricNeedle(shielding=0.0)
+    first, second = (channels(bare, TipPosition(z_mm=z, x_mm=0.3))[0] for z in (20.0, 22.0))
     both, one, other = (
         potential_uv(electrode, half_mm=(60.0, 60.0))
         for electrode in (difference(first, second), first, second)

@@ -94,7 +94,7 @@ class _FibreDisease(Parameters):
     diameter_um: float = Field(45.0, ge=20, le=70)  # mean of those that stay; 35-50 [M]
     diameter_cov: float = Field(0.35, ge=0.1, le=0.6)  # 0.25-0.45; dystrophy has 20 and 80 um [M]
     splitting: float = Field(0.10, ge=0, le=0.5)  # of the fibres, 0.05-0.15 [M]
-    end_plate_sd_mm: float = Field(2.5, ge=0, le=6)  # within a unit, 2-4 [M]
+    end_plate_sd_mm: float = Field(3.0, ge=0, le=6)  # within a unit, 2-4 [M]
     safety_share: float = Field(0.7, gt=0, le=1)  # of the end plates' safety factor: jitter of
     #   20-35 us and 0-5 % block [M]
 

@@ -27,6 +27,9 @@ class ConcentricNeedle(Parameters):
     bevel_deg: float = Field(15.0, gt=1, le=90)
     cannula_mm: float = Field(0.46, gt=0, le=2)
     cannula_length_mm: float = Field(15.0, gt=0)
+    # Of the core by its cannula: the share that a fibre right behind the cannula loses, nearer ones
+    # up to twice as much; 0 leaves it out. The value and its law over the distance are [P] (C.5)
+    shielding: float = Field(0.5, ge=0, le=0.5)
 
     @model_validator(mode="after")
     def _core_is_inside(self) -> Self:

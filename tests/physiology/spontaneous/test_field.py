@@ -111,8 +111,8 @@ def test_an_end_plate_current_peaks_at_its_size_and_dies_away():
 
 
 def test_one_quantum_makes_5_uv_at_a_concentric_needle():
-    """3.9 nA at 0.05 mm from the core: why end-plate noise of 10-50 uV needs several at once."""
-    needle = channels(ConcentricNeedle(), TipPosition(x_mm=0.05, y_mm=0.0, z_mm=10.0))[0]
+    """3.9 nA at 0.05 mm before the core: why end-plate noise of 10-50 uV needs several at once."""
+    needle = channels(ConcentricNeedle(), TipPosition(x_mm=-0.05, y_mm=0.0, z_mm=10.0))[0]
     field = end_plate_field_uv_na(needle, MEDIUM, fibre(10.0), 1.5)[0]
     assert -3.9 * field == pytest.approx(5.3, abs=0.5)
 
