@@ -23,14 +23,23 @@ except ImportError as error:  # pragma: no cover - the extra is there wherever t
     raise ImportError('emgsim.testing needs Hypothesis: pip install "emgsim[test]"') from error
 
 from emgsim.physiology.parameters import Pool
-from emgsim.recording import Channel, Gap, Recording
+from emgsim.recording import Channel, Findings, FoundUnit, Gap, MotorUnit, Recording, Truth
 from emgsim.scenario import SCHEMA, Scenario
 
 Floats = NDArray[np.float64]
 
 RATES_HZ = (4_000.0, 10_000.0, 23_437.5, 48_000.0)  # of real EMG machines; one is no integer
 
-__all__ = ["RATES_HZ", "gaps", "pools", "recordings", "scenarios", "spike_trains"]
+__all__ = [
+    "RATES_HZ",
+    "findings",
+    "gaps",
+    "pools",
+    "recordings",
+    "scenarios",
+    "spike_trains",
+    "truths",
+]
 
 
 @st.composite
@@ -107,6 +116,74 @@ def recordings(
         start_s=draw(st.floats(0.0, 3600.0) if start_s is None else start_s),
         gaps=lost,
     )
+
+
+@st.composite
+def truths(
+    draw: st.DrawFn,
+    *,
+    max_units: int = 4,
+    trains: st.SearchStrategy[Floats] | None = None,
+) -> Truth:
+    """Draw the truth of some motor units, each with a MUAP of its own on one channel.
+
+    Parameters
+    ----------
+    draw
+        Given by Hypothesis.
+    max_units
+        There may be none.
+    trains
+        Where the discharge times come from, shape ``(n_discharges,)``; `spike_trains` if not given.
+    """
+    rate_hz = draw(st.sampled_from(RATES_HZ))
+    drawn = draw(st.lists(spike_trains() if trains is None else trains, max_size=max_units))
+    units = tuple(
+        MotorUnit(
+            id=number,
+            muscle="small_muscle",
+            threshold=draw(st.floats(0.0, 1.0)),
+            n_fibres=draw(st.integers(1, 40)),
+            discharge_times_s=times_s,
+            muap_uv=draw(_muaps()),
+            muap_start_s=0.0,
+            arrival_s=draw(st.sampled_from((0.0, 0.005))),
+        )
+        for number, times_s in enumerate(drawn, start=1)
+    )
+    return Truth(units=units, muap_rate_hz=rate_hz)
+
+
+@st.composite
+def findings(
+    draw: st.DrawFn,
+    *,
+    max_units: int = 4,
+    trains: st.SearchStrategy[Floats] | None = None,
+) -> Findings:
+    """Draw what an analysis might have found: units of any discharges, related to no truth.
+
+    Parameters
+    ----------
+    draw
+        Given by Hypothesis.
+    max_units
+        There may be none.
+    trains
+        Where the discharge times come from, shape ``(n_discharges,)``; `spike_trains` if not given.
+    """
+    drawn = draw(st.lists(spike_trains() if trains is None else trains, max_size=max_units))
+    units = tuple(
+        FoundUnit(id=number, discharge_times_s=times_s, muap_uv=draw(_muaps()), muap_start_s=0.0)
+        for number, times_s in enumerate(drawn, start=1)
+    )
+    return Findings(units=units)
+
+
+def _muaps() -> st.SearchStrategy[Floats]:
+    """Draw a MUAP of a few samples on one channel, shape ``(n, 1)``, up to some millivolts."""
+    samples = st.lists(st.integers(-3_000, 3_000), min_size=1, max_size=8)
+    return samples.map(lambda values_uv: np.array(values_uv, np.float64)[:, None])
 
 
 @st.composite
