@@ -24,7 +24,7 @@ EDGES: dict[StratumName, tuple[float, ...]] = {
     "amplitude_uv": (50.0, 200.0, 500.0, 1000.0),
     "snr_db": (0.0, 6.0, 12.0, 18.0),
     "collision_lag_ms": (1.0, 3.0),  # overlapping spikes; overlapping MUAPs; apart
-    "similarity": (0.7, 0.9),
+    "similarity": (0.8, 0.9, 0.95),
 }
 
 
