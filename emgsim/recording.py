@@ -200,13 +200,48 @@ class Truth:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundUnit:
-    """One motor unit as an analysis sees it."""
+    """One motor unit as an analysis sees it.
+
+    ``confidence`` is, per discharge, the probability that the unit discharged there within 0.5 ms;
+    ``intervals`` holds low and high of a measure's 95 % interval under the measure's name.
+    """
 
     id: int
     discharge_times_s: Floats  # times of the main spike
     muap_uv: Floats  # (n_muap_samples, n_channels), averaged
     muap_start_s: float  # time of the first MUAP sample relative to the spike
     measures: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    confidence: Floats | None = None  # (n_discharges,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundRun:
+    """Activity at rest as an analysis sees it: one source, from its onset to its offset.
+
+    It mirrors `SpontaneousSource`. ``discharge_times_s`` are times of the main spike, and empty for
+    what has no single discharges (end-plate noise, hum); ``probability`` is that of ``kind``.
+    """
+
+    kind: str  # as in the gallery, "artefact" or "unknown"
+    onset_s: float
+    offset_s: float
+    discharge_times_s: Floats
+    potential_uv: Floats  # (n, n_channels), averaged
+    potential_start_s: float  # time of the first sample relative to the spike
+    probability: float = 1.0
+    grade: float | None = None
+    measures: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AxisFinding:
+    """What is found on one axis of a muscle's examination, and the measures behind it."""
+
+    axis: str
+    value: str  # the most probable one
+    probabilities: dict[str, float]  # of every value of the axis; they sum to 1
+    because: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,6 +250,8 @@ class Findings:
 
     units: tuple[FoundUnit, ...]
     events: tuple[Event, ...] = ()
+    runs: tuple[FoundRun, ...] = ()
+    axes: tuple[AxisFinding, ...] = ()
     measures: tuple[dict[str, Any], ...] = ()  # {"id", "value", "unit", "low", "high"}
     muap_rate_hz: float = 0.0
     plan: str = ""  # which plan was used and why

@@ -10,9 +10,10 @@ from hypothesis.extra import numpy as hnp
 
 from emgsim.errors import InputError
 from emgsim.files.findings import findings_table, read_findings, write_findings
-from emgsim.recording import Event, Findings, FoundUnit
+from emgsim.recording import AxisFinding, Event, Findings, FoundRun, FoundUnit
 
 finite = st.floats(-1e9, 1e9)
+numbers = st.dictionaries(st.text(), finite, max_size=2)
 
 
 @st.composite
@@ -23,11 +24,28 @@ def units(draw: st.DrawFn) -> FoundUnit:
     return FoundUnit(
         id=draw(st.integers(0, 10**6)), discharge_times_s=np.sort(times),
         muap_uv=draw(hnp.arrays(float, shape, elements=finite)),
-        muap_start_s=draw(finite), measures=draw(st.dictionaries(st.text(), finite, max_size=2)))
+        muap_start_s=draw(finite), measures=draw(numbers),
+        intervals=draw(st.dictionaries(st.text(), st.tuples(finite, finite), max_size=2)),
+        confidence=draw(st.none() | hnp.arrays(float, times.size, elements=finite)))
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> FoundRun:
+    """Draw a run of activity at rest."""
+    times = draw(hnp.arrays(float, st.integers(0, 5), elements=finite))
+    return FoundRun(
+        kind=draw(st.text()), onset_s=draw(finite), offset_s=draw(finite),
+        discharge_times_s=np.sort(times),
+        potential_uv=draw(hnp.arrays(float, (draw(st.integers(1, 5)), 1), elements=finite)),
+        potential_start_s=draw(finite), probability=draw(finite),
+        grade=draw(st.none() | finite), measures=draw(numbers))
 
 
 all_findings = st.builds(
     Findings, units=st.lists(units(), max_size=3).map(tuple),
+    runs=st.lists(runs(), max_size=2).map(tuple),
+    axes=st.lists(st.builds(AxisFinding, axis=st.text(), value=st.text(), probabilities=numbers,
+                            because=numbers), max_size=2).map(tuple),
     events=st.lists(st.builds(Event, kind=st.text(), onset_s=finite, offset_s=finite,
                               grade=st.none() | finite, source=st.text()), max_size=2).map(tuple),
     measures=st.lists(st.fixed_dictionaries({"id": st.text(), "value": finite}),
@@ -48,6 +66,28 @@ def test_findings_come_back_exactly(tmp_path, findings):
     for got, unit in zip(back.units, findings.units, strict=True):
         np.testing.assert_array_equal(got.discharge_times_s, unit.discharge_times_s)
         np.testing.assert_array_equal(got.muap_uv, unit.muap_uv)
+
+
+def test_what_is_not_known_is_null_and_comes_back_as_nan(tmp_path):
+    """JSON has no NaN: a measure that a potential does not have, and a lost sample, are null."""
+    unit = FoundUnit(id=1, discharge_times_s=np.array([0.5]), muap_uv=np.array([[np.nan], [1.0]]),
+                     muap_start_s=0.0, measures={"rise_time_us": np.nan},
+                     intervals={"rise_time_us": (np.nan, 2.0)})
+    path = tmp_path / "f.json"
+    write_findings(path, Findings(units=(unit,)))
+    assert "NaN" not in path.read_text("utf-8")
+    (back,) = read_findings(path).units
+    assert np.isnan(back.measures["rise_time_us"])
+    assert np.isnan(back.intervals["rise_time_us"][0])
+    assert np.isnan(back.muap_uv[0, 0])
+    assert back.confidence is None
+
+
+def test_a_confidence_stays_with_its_discharge(tmp_path):
+    """Times that come unsorted are sorted, and their confidence with them."""
+    path = tmp_path / "f.json"
+    path.write_text('{"units": [{"discharge_times_s": [2, 1], "confidence": [0.2, 0.1]}]}')
+    assert read_findings(path).units[0].confidence.tolist() == [0.1, 0.2]
 
 
 def test_discharges_are_all_that_a_foreign_detector_must_give(tmp_path):
@@ -76,6 +116,8 @@ def known(content: str, reason: str, error: type[BaseException]):
         '{"units": [{"discharge_times_s": [], "id": "x"}]}',
         '{"units": [{"discharge_times_s": [], "muap_uv": [[1], [1, 2]]}]}',
         '{"units": [{"discharge_times_s": [], "measures": 5}]}',
+        '{"units": [{"discharge_times_s": [1], "confidence": [0.5, 0.5]}]}',
+        '{"units": [], "runs": [{}]}', '{"units": [], "axes": [{"axis": "x"}]}',
         '{"units": [], "events": [{}]}', '{"units": [], "events": [5]}',
         '{"units": [], "measures": 5}', '{"units": [], "muap_rate_hz": "x"}',
         known('{"units": [{"discharge_times_s": [], "id": 1e999}]}', "infinite id", OverflowError),
