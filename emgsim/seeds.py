@@ -6,6 +6,8 @@ one seed, and adding a role moves no other one.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from zlib import crc32
 
 import numpy as np
@@ -35,3 +37,19 @@ def stream(seed: int, role: str, item: int = 0) -> np.random.Generator:
     """
     sequence = np.random.SeedSequence(seed, spawn_key=(item, crc32(role.encode())))
     return np.random.default_rng(sequence)
+
+
+def occurrences(kinds: Iterable[str]) -> list[int]:
+    """Return the number of each among those of its kind, from 0: the ``item`` of its stream.
+
+    Examples
+    --------
+    >>> occurrences(["mains", "pop", "mains"])
+    [0, 0, 1]
+    """
+    seen: Counter[str] = Counter()
+    numbers = []
+    for kind in kinds:
+        numbers.append(seen[kind])
+        seen[kind] += 1
+    return numbers

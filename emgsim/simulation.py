@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,12 +16,12 @@ from emgsim.errors import InputError
 from emgsim.physiology import conditions, effort
 from emgsim.physiology.body import healthy_body
 from emgsim.physiology.conditions.at_rest import resting_activity
-from emgsim.physiology.discharges import STEP_S, Epoch, discharge_epochs
+from emgsim.physiology.discharges import STEP_S, Epoch, discharge_epochs, recruited
 from emgsim.physiology.electrodes import impedance_ohm, recording_channels
 from emgsim.physiology.parameters import Phase, TipPosition
 from emgsim.physiology.parameters.spontaneous import SpontaneousActivity
 from emgsim.physiology.patient import Patient
-from emgsim.physiology.pool import excitation_for, thresholds
+from emgsim.physiology.pool import thresholds
 from emgsim.physiology.seeking import seek_tip
 from emgsim.physiology.sounding import Sounding
 from emgsim.physiology.spontaneous.activities import sources
@@ -32,7 +31,7 @@ from emgsim.physiology.track import track
 from emgsim.physiology.voices import Sampling
 from emgsim.recording import Event, MotorUnit, Recording, SpontaneousSource, Truth
 from emgsim.scenario import Scenario
-from emgsim.seeds import stream
+from emgsim.seeds import occurrences, stream
 
 Floats = NDArray[np.float64]
 
@@ -242,20 +241,20 @@ class Simulation:
     def _spontaneous(self) -> list[tuple[Source, Sounding]]:
         """Return what discharges by itself; it is drawn at once, since that is little."""
         scenario, patient = self._scenario, self._patient
-        orphans = None if patient.body is None else patient.body.orphans
-        seen: Counter[str] = Counter()
+        activities = self._activities()
+        if not activities:
+            return []  # the tip may then be in the skin
+        numbers = occurrences(activity.kind for activity in activities)
         found: list[Source] = []
         with _blaming(scenario):
-            for activity in self._activities():
-                site = Site(
-                    muscle=patient.muscle,
-                    tip=self._track.tips[0],
-                    unit_fibres=patient.fibres,
-                    orphans=orphans,
-                )
-                index = seen[activity.kind]
-                seen[activity.kind] += 1
-                found += sources(activity, site, scenario.duration_s, patient.seed, index)
+            site = Site(
+                muscle=patient.muscle,
+                tip=self._track.tips[0],
+                unit_fibres=patient.fibres,
+                orphans=None if patient.body is None else patient.body.orphans,
+            )
+            for activity, number in zip(activities, numbers, strict=True):
+                found += sources(activity, site, scenario.duration_s, patient.seed, number)
         return [(source, self._sounding(source)) for source in found]
 
     def _activities(self) -> tuple[SpontaneousActivity, ...]:
@@ -292,6 +291,8 @@ class Simulation:
             If the patient made an effort and no unit has discharged.
         """
         scenario, rate_hz = self._scenario, self._patient.sampling.rate_hz
+        pool = self._patient.muscle.pool
+        threshold = thresholds(pool) / pool.maximal_excitation
         wanted = np.concatenate([epoch.effort for epoch in self._drawn] or [np.zeros(0)])
         if wanted.max(initial=0.0) > 0 and not self._units:
             raise InputError(
@@ -300,7 +301,9 @@ class Simulation:
                 todo="raise phases.level_mvc or its duration_s",
             )
         return Truth(
-            units=tuple(self._motor_unit(order) for order in sorted(self._units)),
+            units=tuple(
+                self._motor_unit(order, float(threshold[order])) for order in sorted(self._units)
+            ),
             muap_rate_hz=rate_hz,
             events=self._all_events(),
             effort_times_s=np.asarray(np.arange(wanted.size) * STEP_S, dtype=np.float64),
@@ -316,14 +319,13 @@ class Simulation:
             ),
         )
 
-    def _motor_unit(self, order: int) -> MotorUnit:
+    def _motor_unit(self, order: int, threshold: float) -> MotorUnit:
         unit, rate_hz = self._units[order], self._patient.sampling.rate_hz
         first, muap_uv = unit.muap()
-        pool = self._scenario.muscle.pool
         return MotorUnit(
             id=order + 1,
             muscle=self._scenario.muscle.name,
-            threshold=float(thresholds(pool)[order] / pool.maximal_excitation),
+            threshold=threshold,
             n_fibres=self._patient.fibres(order).n_fibres,
             discharge_times_s=unit.times_s,
             muap_uv=muap_uv,
@@ -356,12 +358,17 @@ class Simulation:
 
 def _tip(scenario: Scenario, patient: Patient) -> TipPosition:
     """Return where the electrode begins: as given, or sought."""
-    electrode, pool = scenario.electrode, scenario.muscle.pool
+    electrode = scenario.electrode
     if electrode.seek is None:
         return electrode.tip
-    hardest = max(phase.peak_mvc for phase in scenario.phases)
-    excitation = float(excitation_for(pool, np.array([hardest]))[0])
-    active = np.flatnonzero(thresholds(pool) <= excitation)
+    phases = conditions.conditioned_phases(scenario.phases, scenario.conditions)
+    hardest = max(phase.peak_mvc for phase in phases)
+    active = recruited(
+        patient.muscle.pool,
+        hardest,
+        twitch_share=patient.twitch_share,
+        healthy=patient.healthy.pool,
+    )
     found = seek_tip(patient, active.tolist(), electrode.tip, electrode.seek)
     if found is None:
         raise InputError(
@@ -377,13 +384,12 @@ def _tip(scenario: Scenario, patient: Patient) -> TipPosition:
 def _epochs(scenario: Scenario, patient: Patient) -> Iterator[Epoch]:
     """Return the discharges of the patient's motor neurons as he makes the effort."""
     phases = conditions.conditioned_phases(scenario.phases, scenario.conditions)
-    body = patient.body
     return discharge_epochs(
         patient.muscle.pool,
         phases,
         patient.seed,
-        twitch_share=None if body is None else body.twitch_share,
-        healthy=None if body is None else body.healthy.pool,
+        twitch_share=patient.twitch_share,
+        healthy=patient.healthy.pool,
     )
 
 

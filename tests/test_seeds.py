@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emgsim.seeds import stream
+from emgsim.seeds import occurrences, stream
 
 
 @given(seed=st.integers(0, 2**64), role=st.text(max_size=20), item=st.integers(0, 1000))
@@ -44,3 +44,9 @@ def test_a_negative_seed_is_refused() -> None:
     """The error names the rule; nothing is taken modulo anything."""
     with pytest.raises(ValueError, match="non-negative"):
         stream(-1, "discharges")
+
+
+def test_occurrences_number_each_kind_from_nought() -> None:
+    """One more of another kind moves none of the numbers."""
+    assert occurrences([]) == []
+    assert occurrences(["a", "b", "a", "a", "b"]) == [0, 0, 1, 2, 1]

@@ -552,6 +552,25 @@ def test_the_needle_seeks_a_unit_that_is_near() -> None:
     assert min(m.rise_time_us for m in sharp) <= 500.0
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_needle_does_not_seek_a_unit_that_is_lost(seed: int) -> None:
+    """With 70 % of the axons cut last week, the sharp unit it stops at is one that discharges."""
+    scenario = changed(
+        load_scenario("healthy_biceps", overrides=[f"seed={seed}"]),
+        conditions=[{"kind": "axonal_loss", "share": 0.7, "months": 0.2}],
+        electrode__seek={"rise_us": 500.0, "track_mm": 12.0},
+        electrode__tip={"x_mm": 2.0, "y_mm": 10.0, "z_mm": 20.0},
+        phases=[{"kind": "hold", "duration_s": 3.0, "level_mvc": 0.01}],
+    )
+    truth = simulate(scenario, for_playing=True)[1]
+    rises_us = [
+        muap_measures(unit.muap_uv[:, 0], truth.muap_rate_hz).rise_time_us
+        for unit in truth.units
+        if unit.peak_to_peak_uv >= 100.0
+    ]
+    assert min(rises_us, default=np.inf) <= 500.0
+
+
 def test_a_needle_that_finds_nobody_is_told() -> None:
     """The message names the rule, the effort, the track, and what to do."""
     scenario = changed(

@@ -6,7 +6,6 @@ so adding one of another kind moves none.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -20,7 +19,7 @@ from emgsim.artefacts.conversion import Converted, Saturated
 from emgsim.artefacts.crosstalk import Overheard
 from emgsim.artefacts.parameters import Adc, Artefact, Crosstalk, Saturation, check_order
 from emgsim.recording import Event, Recording
-from emgsim.seeds import stream
+from emgsim.seeds import occurrences, stream
 
 Floats = NDArray[np.float64]
 
@@ -218,12 +217,10 @@ def stages(
         raise ValueError(
             f"rate_hz must be in {LOWEST_RATE_HZ:g}..{HIGHEST_RATE_HZ:g}, got {rate_hz:g}"
         )
-    seen: Counter[str] = Counter()
     parts = []
-    for artefact in artefacts:
+    numbers = occurrences(artefact.kind for artefact in artefacts)
+    for artefact, index in zip(artefacts, numbers, strict=True):
         columns = _columns(artefact, n_channels)
-        index = seen[artefact.kind]
-        seen[artefact.kind] += 1
         stage = begin(artefact, rate_hz, seed, index, n_channels=len(columns), neighbour=neighbour)
         parts.append((columns, stage))
     return Stages(parts, rate_hz, n_channels, start_s)

@@ -128,14 +128,33 @@ def discharge_epochs(
         raise ValueError(f"epoch_s must be >= {STEP_S:g}, got {epoch_s:g}")
     if not phases:
         raise ValueError("phases must have at least one phase, got none")
-    share = np.ones(pool.n_units) if twitch_share is None else twitch_share
-    if share.shape != (pool.n_units,) or not np.all(share >= 0):
-        raise ValueError(
-            f"twitch_share: expected ({pool.n_units},), all >= 0, got {share.shape}, "
-            f"least {share.min(initial=np.inf):g}"
-        )
-    plan = _plan(pool, share, maximal_force(pool if healthy is None else healthy))
-    return _epochs(pool, phases, seed, per_epoch, plan)
+    return _epochs(pool, phases, seed, per_epoch, _plan(pool, twitch_share, healthy))
+
+
+def recruited(
+    pool: Pool,
+    effort: float,
+    *,
+    twitch_share: Floats | None = None,
+    healthy: Pool | None = None,
+) -> NDArray[np.int64]:
+    """Return the units that a steady effort recruits, 0 = smallest.
+
+    Parameters
+    ----------
+    pool, twitch_share, healthy
+        As of `discharge_epochs`.
+    effort
+        Fraction of the healthy pool's maximal force.
+
+    Examples
+    --------
+    >>> recruited(Pool(n_units=10), 0.05).tolist()
+    [0, 1, 2]
+    """
+    plan = _plan(pool, twitch_share, healthy)
+    excitation = np.interp(effort, plan.forces, plan.levels) if effort > 0 else 0.0
+    return np.flatnonzero(plan.neurons.recruited_at <= excitation)
 
 
 def _epochs(
@@ -164,7 +183,14 @@ def _epochs(
         )
 
 
-def _plan(pool: Pool, share: Floats, full_force: float) -> Plan:
+def _plan(pool: Pool, twitch_share: Floats | None, healthy: Pool | None) -> Plan:
+    share = np.ones(pool.n_units) if twitch_share is None else twitch_share
+    if share.shape != (pool.n_units,) or not np.all(share >= 0):
+        raise ValueError(
+            f"twitch_share: expected ({pool.n_units},), all >= 0, got {share.shape}, "
+            f"least {share.min(initial=np.inf):g}"
+        )
+    full_force = maximal_force(pool if healthy is None else healthy)
     forces, levels = _force_curve(pool, share, full_force)
     return Plan(
         neurons=_neurons(pool, share, full_force),

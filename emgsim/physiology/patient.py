@@ -54,6 +54,16 @@ class Patient:
         default_factory=dict, repr=False, compare=False
     )
 
+    @property
+    def healthy(self) -> Muscle:
+        """The muscle before all conditions."""
+        return self.muscle if self.body is None else self.body.healthy
+
+    @property
+    def twitch_share(self) -> NDArray[np.float64] | None:
+        """Twitch force of each unit over the healthy one's, ``(n_units,)``; None: all of it."""
+        return None if self.body is None else self.body.twitch_share
+
     def fibres(self, order: int) -> UnitFibres:
         """Return the fibres of unit ``order`` (0 = smallest)."""
         if self.body is not None:

@@ -28,7 +28,6 @@ QUIET_UV = 1e-3  # a wave's ends below it are cut off
 FINE_HZ = 80_000.0  # waves stand on a grid at least so fine
 STOP_OVER_BAND = 0.5 / 0.45  # from 0.45 of the rate: nothing folds back from above half of it
 RINGING = 4.0  # length of the band's ringing, in periods of its transition
-WAVE_MM = 16.0  # length of an action potential with its tail
 DECAYS = 32.0  # of an action potential's exponential, after which nothing is left of it
 
 
@@ -91,9 +90,15 @@ def unit_voices(
     fibres: UnitFibres, electrode: Electrode, medium: Medium, sampling: Sampling
 ) -> Voices:
     """Return the voices of a motor unit at an electrode."""
+    return voices_of(healthy_waves_uv(fibres, electrode, medium, sampling), fibres, sampling)
+
+
+def healthy_waves_uv(
+    fibres: UnitFibres, electrode: Electrode, medium: Medium, sampling: Sampling
+) -> Floats:
+    """Return the potential of each fibre, ``(n_fibres, n)``, until the last has gone."""
     n = int(np.ceil(last_s(fibres, medium) * sampling.fine_hz)) + 1
-    waves_uv = fibre_waves_uv(n, sampling.fine_hz, electrode, medium, fibres)
-    return voices_of(waves_uv, fibres, sampling)
+    return fibre_waves_uv(n, sampling.fine_hz, electrode, medium, fibres)
 
 
 def last_s(fibres: UnitFibres, medium: Medium) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from emgsim.physiology.discharges import Epoch, discharge_epochs
+from emgsim.physiology.discharges import Epoch, discharge_epochs, recruited
 from emgsim.physiology.effort import effort_at
 from emgsim.physiology.parameters import (
     CommonDrive,
@@ -46,6 +46,25 @@ def joined(epochs: list[Epoch]) -> list[Floats]:
 def run(pool: Pool, *phases: Phase, seed: int = 1, epoch_s: float = 1.0) -> list[Floats]:
     """Return the trains of a pool."""
     return joined(list(discharge_epochs(pool, phases, seed, epoch_s=epoch_s)))
+
+
+@pytest.mark.parametrize("lost", [0.0, 0.5])
+def test_recruited_are_those_that_discharge(lost: float) -> None:
+    """A steady effort without scatter wakes exactly the units that are told, lost ones never."""
+    pool = Pool(n_units=60, tracking="drive", **ALONE)
+    share = np.where(np.arange(60) % 10 < 10 * lost, 0.0, 1.0)
+    told = recruited(pool, 0.1, twitch_share=share, healthy=pool).tolist()
+    epochs = discharge_epochs(
+        pool, [Hold(duration_s=4, level_mvc=0.1)], 1, twitch_share=share, healthy=pool
+    )
+    woken = [order for order, train in enumerate(joined(list(epochs))) if train.size]
+    assert told == woken
+    assert 5 < len(told) < 60
+
+
+def test_no_effort_recruits_nobody() -> None:
+    """Not even the unit whose threshold is nought."""
+    assert recruited(Pool(n_units=10), 0.0).size == 0
 
 
 def after(trains: list[Floats], begin_s: float) -> list[Floats]:

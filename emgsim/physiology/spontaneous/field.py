@@ -34,7 +34,6 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from emgsim.physiology.fibres import UnitFibres
-from emgsim.physiology.kernels import fibre_waves_uv
 from emgsim.physiology.parameters import Medium
 from emgsim.physiology.potential import (
     ACTION_POTENTIALS,
@@ -47,7 +46,7 @@ from emgsim.physiology.potential import (
     sensitivity_slope,
 )
 from emgsim.physiology.spontaneous.source import EndPlateCurrent, Source, Wave
-from emgsim.physiology.voices import WAVE_MM, Sampling
+from emgsim.physiology.voices import Sampling, healthy_waves_uv, last_s
 
 Floats = NDArray[np.float64]
 
@@ -82,13 +81,7 @@ def source_wave_uv(
         return _current_waves_uv(source.membrane, fibres, electrode, medium, rate_hz)
     if source.membrane.repolarisation_s > 0:
         return _wounded_waves_uv(source.membrane, fibres, electrode, medium, rate_hz)
-    n = int(np.ceil(_run_s(fibres) * rate_hz)) + 1
-    return fibre_waves_uv(n, rate_hz, electrode, medium, fibres)
-
-
-def _run_s(fibres: UnitFibres) -> float:
-    run_mm = np.maximum(*fibres.half_lengths_mm) + WAVE_MM
-    return float(np.max(fibres.delay_s + 1e-3 * run_mm / fibres.velocity_m_s))
+    return healthy_waves_uv(fibres, electrode, medium, sampling)
 
 
 def end_plate_field_uv_na(
@@ -134,8 +127,8 @@ def slow_slope_mv_mm(x_mm: Floats, shape: ActionPotential, fall_mm: float) -> Fl
 def _wounded_waves_uv(
     wave: Wave, fibres: UnitFibres, electrode: Electrode, medium: Medium, rate_hz: float
 ) -> Floats:
-    last_s = _run_s(fibres) / wave.slowing + DECAYS * wave.repolarisation_s
-    time_s = np.arange(int(np.ceil(last_s * rate_hz)) + 1) / rate_hz
+    ends_s = last_s(fibres, medium) / wave.slowing + DECAYS * wave.repolarisation_s
+    time_s = np.arange(int(np.ceil(ends_s * rate_hz)) + 1) / rate_hz
     waves = np.zeros((fibres.n_fibres, time_s.size))
     for row, f in zip(waves, range(fibres.n_fibres), strict=True):
         one = fibres.subset(np.array([f]))
