@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from emgsim.configuration import merged, nearest, read_table, validated
 from emgsim.errors import UsageError
-from emgsim.scenario import SCHEMA, Scenario, load_scenario
+from emgsim.scenario import SCHEMA, Scenario, scenario_from
 from emgsim.shipped import PACKAGE
 
 CATALOGUE = PACKAGE / "catalogue" / "gallery.toml"
@@ -112,10 +111,8 @@ def scenario_of(entry: Entry, seed: int) -> Scenario:
     InputError
         If the catalogue's scenario has mistakes.
     """
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / f"{entry.id}.toml"
-        path.write_text(scenario_toml(entry, seed), encoding="utf-8")
-        return load_scenario(path)
+    table = tomllib.loads(scenario_toml(entry, seed))
+    return scenario_from(table, f"{CATALOGUE}, {entry.id}")
 
 
 def _toml(value: object) -> str:

@@ -40,12 +40,17 @@ from emgsim.physiology.parameters import (
     TipPosition,
 )
 from emgsim.physiology.parameters.conditions import Condition
+from emgsim.physiology.parameters.effort import total_s
 from emgsim.physiology.parameters.spontaneous import SpontaneousActivity
 from emgsim.shipped import PACKAGE, find
 from emgsim.verdict import Limit
 
 SCHEMA = "emgsim.scenario/1"
 EFFORT_COLUMNS = ["time_s", "effort_mvc"]
+IN_PLACE_OF_A_NAME = {
+    "muscle": "its radius_mm, pool and fibres here",
+    "electrode": "its kind and its dimensions",
+}
 NEEDLE_BAND_HZ = 10_000.0  # the standard upper limit of needle EMG; IFCN 2020
 HIGHEST_OF_RATE = 0.45  # the rest up to half the rate is left to the anti-alias filter
 
@@ -221,7 +226,7 @@ class Scenario(_Table):
     @property
     def duration_s(self) -> float:
         """Length of all phases together."""
-        return sum(phase.duration_s for phase in self.phases)
+        return total_s(self.phases)
 
     def resolved(self) -> Table:
         """Return the scenario with every default filled in, ready for JSON."""
@@ -276,55 +281,59 @@ def load_scenario(name: str | Path, *, overrides: Iterable[str] = ()) -> Scenari
     """
     path = find("scenarios", name)
     table = with_overrides(read_table(path), overrides)
-    for fill_in in (_with_muscle, _with_electrode, _with_effort_files):
-        table = fill_in(table, path)
-    return validated(Scenario, table, str(path))
+    return scenario_from(table, str(path), folder=path.parent)
 
 
-def _with_muscle(table: Table, path: Path) -> Table:
-    """Fill in the muscle's catalogue entry below what the scenario says of it."""
-    muscle = table.get("muscle")
-    if not isinstance(muscle, Mapping) or not isinstance(muscle.get("name"), str):
+def scenario_from(table: Table, where: str, *, folder: Path = Path()) -> Scenario:
+    """Return the scenario of a table, what it names of the catalogues and files filled in.
+
+    Parameters
+    ----------
+    table
+        As a scenario file has it.
+    where
+        What messages call it.
+    folder
+        What the paths in it are relative to.
+
+    Raises
+    ------
+    InputError
+        If it has mistakes; all of them are named.
+    """
+    for key in ("muscle", "electrode"):
+        table = _from_catalogue(table, key, where)
+    return validated(Scenario, _with_effort_files(table, folder), where)
+
+
+def _from_catalogue(table: Table, key: Literal["muscle", "electrode"], where: str) -> Table:
+    """Fill in the catalogue's entry of that name below what the scenario says itself."""
+    own = table.get(key)
+    if not isinstance(own, Mapping) or not isinstance(own.get("name"), str):
         return table
-    name = muscle["name"]
-    known = muscle_catalogue()
-    if name not in known and "pool" not in muscle:
+    name, known = own["name"], _catalogue(f"{key}s")
+    is_described = key == "muscle" and "pool" in own  # a muscle of the scenario's own
+    if name not in known and not is_described:
         raise InputError(
-            f"1 mistake:\n  - muscle.name: no muscle {name!r} in the catalogue"
-            f"{nearest(name, known)}",
-            where=str(path),
-            todo="name one of the catalogue, or give its radius_mm, pool and fibres here",
+            f"1 mistake:\n  - {key}.name: no {key} {name!r} in the catalogue{nearest(name, known)}",
+            where=where,
+            todo=f"name one of the catalogue, or give {IN_PLACE_OF_A_NAME[key]}",
         )
-    return {**table, "muscle": merged(known.get(name, {}), muscle)}
+    entry = known.get(name, {})
+    if key == "electrode":  # its entry is a kind with dimensions and has no name
+        own = {k: v for k, v in own.items() if k != "name"}
+    return {**table, key: merged(entry, own)}
 
 
-def _with_electrode(table: Table, path: Path) -> Table:
-    """Fill in the catalogue entry of ``electrode.name`` below what the scenario says of it."""
-    electrode = table.get("electrode")
-    if not isinstance(electrode, Mapping) or not isinstance(electrode.get("name"), str):
-        return table
-    name = electrode["name"]
-    known = electrode_catalogue()
-    if name not in known:
-        raise InputError(
-            f"1 mistake:\n  - electrode.name: no electrode {name!r} in the catalogue"
-            f"{nearest(name, known)}",
-            where=str(path),
-            todo="name one of the catalogue, or give its kind and its dimensions",
-        )
-    own = {key: value for key, value in electrode.items() if key != "name"}
-    return {**table, "electrode": merged(known[name], own)}
-
-
-def _with_effort_files(table: Table, path: Path) -> Table:
-    """Read the phases of ``kind = "file"`` as points; their paths are the scenario file's."""
+def _with_effort_files(table: Table, folder: Path) -> Table:
+    """Read the phases of ``kind = "file"`` as points."""
     phases = table.get("phases")
     if not isinstance(phases, list):
         return table
     return {
         **table,
         "phases": [
-            _effort_points(path.parent / str(phase["path"]))
+            _effort_points(folder / str(phase["path"]))
             if isinstance(phase, Mapping) and phase.get("kind") == "file" and "path" in phase
             else phase
             for phase in phases

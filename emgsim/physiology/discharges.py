@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from emgsim.physiology.effort import effort_at, total_s
+from emgsim.physiology.effort import effort_at
 from emgsim.physiology.intervals import (
     DEPTH_STEP,
     LATENT_STEP,
@@ -35,6 +35,7 @@ from emgsim.physiology.neurons import (
     advance,
 )
 from emgsim.physiology.parameters import Phase, Pool
+from emgsim.physiology.parameters.effort import total_s
 from emgsim.physiology.pool import (
     DE_LUCA_HOSTAGE,
     DeLucaHostage,

@@ -24,11 +24,6 @@ Floats = NDArray[np.float64]
 SAME_TIME_S = 1e-9  # sums of durations are exact to far less, and no phase is as short
 
 
-def total_s(phases: Sequence[Phase]) -> float:
-    """Return the length of all phases together, in seconds."""
-    return sum(phase.duration_s for phase in phases)
-
-
 def effort_at(phases: Sequence[Phase], times_s: Floats) -> Floats:
     """Return the effort at each time, shape ``(n,)``, fraction of MVC.
 

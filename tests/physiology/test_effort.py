@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from emgsim.errors import InputError
-from emgsim.physiology.effort import effort_at, lasting, total_s
+from emgsim.physiology.effort import effort_at, lasting
 from emgsim.physiology.parameters import (
     Hold,
     Phase,
@@ -20,6 +20,7 @@ from emgsim.physiology.parameters import (
     Trapezoid,
     Tremor,
 )
+from emgsim.physiology.parameters.effort import total_s
 
 PHASE: TypeAdapter[Phase] = TypeAdapter(Phase)
 GRID_S = np.arange(4000) * 1e-3

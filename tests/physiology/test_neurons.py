@@ -21,7 +21,7 @@ from emgsim.physiology.discharges import (
     low_pass,
     resonator,
 )
-from emgsim.physiology.effort import effort_at, total_s
+from emgsim.physiology.effort import effort_at
 from emgsim.physiology.intervals import DEEPEST, depth_grid, deviate_table, latent_grid
 from emgsim.physiology.parameters import (
     CommonDrive,
@@ -37,6 +37,7 @@ from emgsim.physiology.parameters import (
     Sinusoid,
     Synchrony,
 )
+from emgsim.physiology.parameters.effort import total_s
 from emgsim.physiology.pool import (
     DE_LUCA_HOSTAGE,
     ISI_FLOOR_S,

@@ -5,6 +5,7 @@ Efforts are fractions of the force of a maximal voluntary contraction (MVC).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
@@ -179,3 +180,8 @@ class Points(Parameters):
 Phase = Annotated[
     Rest | Hold | Ramp | Trapezoid | Sinusoid | Tremor | Points, Field(discriminator="kind")
 ]
+
+
+def total_s(phases: Sequence[Phase]) -> float:
+    """Return the length of all phases together, in seconds."""
+    return sum(phase.duration_s for phase in phases)
