@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from scipy import signal
 
 from emgsim.errors import InputError
+from emgsim.johnson import johnson_density_v2_hz
 from emgsim.measures import mean_consecutive_difference_us, muap_measures
-from emgsim.physiology.electrodes import thermal_noise_uv_rms
+from emgsim.physiology.electrodes import impedance_ohm
 from emgsim.physiology.kernels import fibre_waves_uv
 from emgsim.physiology.parameters import Hold, Rest
 from emgsim.physiology.voices import LUMPED_UV, QUIET_UV, near_fibres
@@ -608,7 +609,8 @@ def test_the_electrode_adds_its_thermal_noise_unless_it_is_played() -> None:
     """At rest: Johnson noise of the core's and the cannula's spreading resistance, white."""
     rest = SHORT.model_copy(update={"phases": (Rest(duration_s=4.0),)})
     noisy = simulate(rest)[0].samples_uv[:, 0]
-    expected_uv = thermal_noise_uv_rms(rest.electrode, (0.0, 24_000.0))[0]
+    resistance_ohm = impedance_ohm(rest.electrode, 1e3, rest.muscle.medium)[0, 0].real
+    expected_uv = 1e6 * np.sqrt(johnson_density_v2_hz(resistance_ohm, 310.0) * 24e3)
     assert noisy.std() == pytest.approx(expected_uv, rel=0.02)
     assert not simulate(rest, for_playing=True)[0].samples_uv.any()
 

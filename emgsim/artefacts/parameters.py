@@ -7,13 +7,15 @@ A default is a typical size in needle EMG where the kind occurs there, else in s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from enum import IntEnum
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
-BOLTZMANN_J_K = 1.380649e-23  # exact, SI 2019
+from emgsim.johnson import johnson_density_v2_hz
+
 AMPLIFIER_BAND_HZ = (2.0, 10_000.0)  # in which an EMG amplifier's noise is stated [M]
 SKIN_BAND_HZ = (0.5, 500.0)  # in which surface electrodes are compared [M]
 MAINS_HARMONICS = (3, 5, 7)
@@ -54,7 +56,7 @@ class Thermal(_Artefact):
     @property
     def density_uv_rthz(self) -> float:
         """Noise density in microvolts per root hertz."""
-        return 1e6 * float((4 * BOLTZMANN_J_K * self.temperature_k * self.resistance_ohm) ** 0.5)
+        return 1e6 * math.sqrt(johnson_density_v2_hz(self.resistance_ohm, self.temperature_k))
 
 
 class Amplifier(_Artefact):

@@ -6,8 +6,8 @@ import math
 
 from emgsim.bench.levels import LevelPlan
 from emgsim.bench.rig import Rig
+from emgsim.johnson import johnson_density_v2_hz
 
-BOLTZMANN_J_K = 1.380649e-23
 DECLARED_BAND_HZ = 10_000.0
 
 Row = dict[str, float | str]
@@ -26,9 +26,8 @@ def device_budget(
         Upper corner, input-referred noise and code size that the device's profile declares.
     """
     resistance = rig.fixture.electrode_ohm + rig.fixture.ratio * rig.fixture.input_ohm
-    thermal_uv = 1e6 * math.sqrt(
-        4 * BOLTZMANN_J_K * rig.fixture.temperature_k * resistance * band_hz
-    )
+    density_v2_hz = johnson_density_v2_hz(resistance, rig.fixture.temperature_k)
+    thermal_uv = 1e6 * math.sqrt(density_v2_hz * band_hz)
     return _with_total(
         [
             *_source_rows(plan, rig, band_hz),

@@ -34,8 +34,6 @@ CONE_FACETS = (6, 8)  # rings and spokes of the monopolar cone
 DISC_FACETS = (2, 5)  # rings and spokes of the single-fibre disc
 CONTACT_FACETS = (2, 6)  # facets of a thin-film contact along the shaft and across it
 
-BOLTZMANN_J_K = 1.380649e-23
-BODY_K = 310.0
 DOUBLE_LAYER_F_MM2 = 20e-6 / 100  # 20 uF/cm2: noble metals and steel in saline [M]
 
 
@@ -296,25 +294,3 @@ def impedance_ohm(
             total[channel] += 1 / (4 * math.sqrt(area_mm2 / math.pi) * conductivity_s_mm)
             total[channel] += 1 / (2j * np.pi * f * DOUBLE_LAYER_F_MM2 * area_mm2)
     return total
-
-
-def thermal_noise_uv_rms(
-    electrode: ElectrodeKind, band_hz: tuple[float, float], medium: Medium | None = None
-) -> Floats:
-    """Return the thermal noise of each channel in a band, shape ``(n_channels,)``, microvolts rms.
-
-    Its spectrum is ``4 k T Re(Z)`` at 310 K (Johnson; Nyquist 1928), flat since Re(Z) is.
-    """
-    low_hz, high_hz = band_hz
-    if not 0 <= low_hz < high_hz:
-        raise ValueError(f"band_hz must be low < high, both >= 0, got {band_hz}")
-    resistance_ohm = impedance_ohm(electrode, high_hz, medium).real[:, 0]
-    return johnson_noise_uv_rms(resistance_ohm, high_hz - low_hz)
-
-
-def johnson_noise_uv_rms(
-    resistance_ohm: ArrayLike, bandwidth_hz: float, temperature_k: float = BODY_K
-) -> Floats:
-    """Return the thermal noise of resistances in a bandwidth, microvolts rms, shape as given."""
-    power_v2 = 4 * BOLTZMANN_J_K * temperature_k * np.asarray(resistance_ohm) * bandwidth_hz
-    return np.asarray(1e6 * np.sqrt(power_v2))

@@ -11,9 +11,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from emgsim.johnson import johnson_density_v2_hz
 from emgsim.plant.analog import Network, butterworth
 
-BOLTZMANN_J_K = 1.380649e-23
 DECLARED_BAND_HZ = 10_000.0  # in which the noise figures below are given
 
 
@@ -125,7 +125,7 @@ class RigPhysics(Physics):
     def noise_density_v2_hz(self) -> float:
         """White noise at the device's terminals: amplifier, electrode, divider and generator."""
         resistance = self.electrode.r_ohm + self.fixture.shunt_ohm
-        thermal = 4 * BOLTZMANN_J_K * self.fixture.temperature_k * resistance
+        thermal = johnson_density_v2_hz(resistance, self.fixture.temperature_k)
         source_v = self.source.noise_mv_rms * 1e-3 * self.source_load_factor * self.fixture.ratio
         amplifier_v = self.amplifier.noise_uv_rms * 1e-6
         return thermal + (math.pow(source_v, 2) + math.pow(amplifier_v, 2)) / DECLARED_BAND_HZ

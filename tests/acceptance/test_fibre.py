@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from emgsim.johnson import johnson_density_v2_hz
 from emgsim.measures import muap_measures
-from emgsim.physiology.electrodes import johnson_noise_uv_rms
 from emgsim.physiology.fibres import UnitFibres, conduction_velocity
 from emgsim.physiology.kernels import fibre_waves_uv
 from emgsim.physiology.parameters import Medium, TipPosition
@@ -175,4 +175,4 @@ def test_a11_reach_of_a_single_fibre_electrode(port_waves_uv) -> None:
 
 def test_a57_johnson_noise() -> None:
     """1.31 uV rms +- 2 % for 10 kohm, 10 kHz, 310 K; by the closed form [C]."""
-    assert johnson_noise_uv_rms(10e3, 10e3) == pytest.approx(1.31, rel=0.02)
+    assert 1e6 * np.sqrt(johnson_density_v2_hz(10e3, 310.0) * 10e3) == pytest.approx(1.31, rel=0.02)
