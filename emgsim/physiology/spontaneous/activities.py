@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
-from emgsim.physiology.parameters.spontaneous import (
-    ComplexRepetitiveDischarge,
-    Cramp,
-    EndPlateNoise,
-    EndPlateSpike,
-    Fasciculation,
-    Fibrillation,
-    InsertionalBurst,
-    Multiplets,
-    Myokymia,
-    MyotonicDischarge,
-    Neuromyotonia,
-    PositiveSharpWave,
-    SpontaneousActivity,
-    TriggerPoint,
-)
+from emgsim.physiology.parameters.spontaneous import SpontaneousActivity
 from emgsim.physiology.spontaneous import end_plates, motor_units, rings, single_fibres
 from emgsim.physiology.spontaneous.rhythms import Span
 from emgsim.physiology.spontaneous.source import Discharges, Source
 from emgsim.physiology.spontaneous.surroundings import Site
 from emgsim.seeds import stream
+
+Maker = Callable[[Any, Site, Span, np.random.Generator], Iterator[Discharges]]
+
+MAKERS: dict[str, Maker] = {
+    "insertional_burst": single_fibres.insertional,
+    "fibrillation": single_fibres.denervation,
+    "positive_sharp_wave": single_fibres.denervation,
+    "myotonic_discharge": single_fibres.myotonic,
+    "end_plate_noise": end_plates.noise,
+    "end_plate_spike": end_plates.spikes,
+    "trigger_point": end_plates.trigger_point,
+    "complex_repetitive_discharge": rings.complex_repetitive,
+    "fasciculation": motor_units.fasciculations,
+    "myokymia": motor_units.myokymia,
+    "neuromyotonia": motor_units.neuromyotonia,
+    "cramp": motor_units.cramp,
+    "multiplets": motor_units.multiplets,
+}
 
 
 def sources(
@@ -70,7 +74,7 @@ def sources(
         return ()
     end_s = duration_s if activity.offset_s is None else min(activity.offset_s, duration_s)
     rng = stream(seed, f"spontaneous {activity.kind}", index)
-    drawn = _discharges(activity, site, Span(activity.onset_s, end_s), rng)
+    drawn = MAKERS[activity.kind](activity, site, Span(activity.onset_s, end_s), rng)
     return tuple(
         Source(
             kind=activity.kind,
@@ -87,34 +91,3 @@ def sources(
         for k, one in enumerate(drawn)
         if one.times_s.size
     )
-
-
-def _discharges(
-    activity: SpontaneousActivity, site: Site, span: Span, rng: np.random.Generator
-) -> Iterator[Discharges]:
-    match activity:
-        case InsertionalBurst():
-            drawn = single_fibres.insertional(activity, site, span, rng)
-        case Fibrillation() | PositiveSharpWave():
-            drawn = single_fibres.denervation(activity, site, span, rng)
-        case MyotonicDischarge():
-            drawn = single_fibres.myotonic(activity, site, span, rng)
-        case EndPlateNoise():
-            drawn = end_plates.noise(activity, site, span, rng)
-        case EndPlateSpike():
-            drawn = end_plates.spikes(activity, site, span, rng)
-        case TriggerPoint():
-            drawn = end_plates.trigger_point(activity, site, span, rng)
-        case ComplexRepetitiveDischarge():
-            drawn = rings.complex_repetitive(activity, site, span, rng)
-        case Fasciculation():
-            drawn = motor_units.fasciculations(activity, site, span, rng)
-        case Myokymia():
-            drawn = motor_units.myokymia(activity, site, span, rng)
-        case Neuromyotonia():
-            drawn = motor_units.neuromyotonia(activity, site, span, rng)
-        case Cramp():
-            drawn = motor_units.cramp(activity, site, span, rng)
-        case Multiplets():
-            drawn = motor_units.multiplets(activity, site, span, rng)
-    return drawn
