@@ -235,6 +235,7 @@ class Simulation:
                 rate_hz=patient.sampling.rate_hz,
                 chance=stream(patient.seed, "junctions", order),
                 fibre_truth=self._fibre_truth,
+                release=conditions.release_law(self._scenario.conditions),
             )
         return self._units[order]
 

@@ -32,6 +32,8 @@ from emgsim.measures import (
 )
 from emgsim.physiology.body import Body, healthy_body
 from emgsim.physiology.conditions import apply, conditioned_phases
+from emgsim.physiology.conditions.junctions import release_law
+from emgsim.physiology.conditions.safety import transmission
 from emgsim.physiology.discharges import discharge_epochs
 from emgsim.physiology.electrodes import channels
 from emgsim.physiology.fibres import UnitFibres
@@ -65,6 +67,7 @@ from emgsim.physiology.parameters.conditions import (
     Radiculopathy,
     UpperMotorNeuron,
 )
+from emgsim.physiology.release import Terminals
 from emgsim.scenario import muscle_catalogue
 from emgsim.seeds import stream
 
@@ -110,8 +113,10 @@ PATIENTS: dict[str, tuple[Condition, ...]] = {
     "radiculopathy": (Radiculopathy(root="C8", share=0.5, weeks=104),),
     "entrapment": (Entrapment(nerve="ulnar", share=0.6, weeks=78),),
     "myopathy": (Myopathy(loss=0.5, diameter_um=48),),
+    "severe myopathy": (Myopathy(loss=0.7),),
     "myositis": (Myositis(loss=0.5, diameter_um=48),),
     "myasthenia": (Myasthenia(),),
+    "severe myasthenia": (Myasthenia(safety_share=0.35),),
     "lems": (Lems(),),
     "botulinum": (Botulinum(weeks=3),),
     "myotonia": (Myotonia(),),
@@ -298,6 +303,15 @@ def jiggle(name: str) -> Change:
     )
 
 
+def responses(name: str, times_s: Floats, seed: int) -> Floats:
+    """Return the share of a patient's fibres that answer each of some stimuli, after rest."""
+    law = release_law(PATIENTS[name])
+    assert law is not None
+    factors = Terminals(law).factors(times_s)
+    blocked = [transmission(unit, factors)[1] for unit in patient(name, seed).units]
+    return 1 - np.concatenate(blocked, axis=1).mean(axis=1)
+
+
 # -- an effort -------------------------------------------------------------------------------------
 
 
@@ -371,6 +385,15 @@ def recruitment_ratio(name: str, level: float = LOW_EFFORT) -> Change:
     return interval([one.fastest_hz / one.n_units for one in per_patient])
 
 
+def early_recruitment(name: str, level: float) -> Change:
+    """Return how many times as many units are active as in health, for the same force, biceps."""
+
+    def n_active(who: str, seed: int) -> float:
+        return float(np.sum(effort(who, seed, "biceps", level).rates_hz > 0))
+
+    return interval([n_active(name, seed) / n_active("healthy", seed) for seed in SEEDS])
+
+
 # -- root lesions ----------------------------------------------------------------------------------
 
 ROOT_WEEKS = 5.0
@@ -423,10 +446,10 @@ def test_chronic_reinnervation_is_large_mature_and_strong() -> None:
     assert patient("chronic", 1).twitch_share.max() > 2.5
 
 
-@pytest.mark.xfail(strict=True, reason="17.5 % (7-28 %); healthy 11.5 %")
 def test_chronic_reinnervation_is_often_polyphasic() -> None:
-    """H.1: 20-40 % of the MUAPs."""
+    """H.1: 20-40 % of the MUAPs, and more of them than in health."""
     assert 0.2 < value("chronic", "is_polyphasic").mean < 0.4
+    assert shift("chronic", "is_polyphasic").low > 0
 
 
 def test_a28_early_reinnervation() -> None:
@@ -547,8 +570,14 @@ def test_only_myositis_fibrillates() -> None:
 
 
 def test_ageing_makes_muaps_a_little_larger_and_longer() -> None:
-    """A.1: half as many fibres more at 71 years; duration grows, amplitude does not fall."""
+    """A.1, F.1: half as many fibres more at 71 years; duration grows, amplitude does not fall.
+
+    By 0.03 ms a year; published are 0.04 in the biceps, where it is the same here.
+    """
+    per_year = shift("ageing", "duration_ms").mean / (71 - 30)
+    assert 0.02 < per_year < 0.05
     assert ratio("ageing", "duration_ms").low > 0
+    assert abs(mcd_us("ageing").mean - mcd_us("healthy").mean) < 3
     assert ratio("ageing", "area_uv_ms").low > 0
     assert ratio("ageing", "amplitude_uv").high > 0
 
@@ -563,11 +592,54 @@ def test_a45_jitter_in_myasthenia() -> None:
 
 
 def test_myasthenia_shows_in_pairs_and_not_in_the_mean_muap() -> None:
-    """H.5: 5-40 % of pairs block, the MUAP jiggles, amplitude and duration stay within 10 %."""
+    """H.5: 5-40 % of pairs block, the MUAP jiggles; it is hardly smaller, and slightly short."""
     assert 0.05 < blocking_pairs("myasthenia").mean < 0.4
     assert jiggle("myasthenia").low > 2 * jiggle("healthy").high
-    for measure in ("amplitude_uv", "duration_ms"):
-        assert abs(ratio("myasthenia", measure).mean) < 0.1
+    assert abs(ratio("myasthenia", "amplitude_uv").mean) < 0.1
+    duration = ratio("myasthenia", "duration_ms")
+    assert -0.05 < duration.low < duration.mean <= 0
+
+
+def test_severe_myasthenia_makes_muaps_small_and_slightly_short_but_not_polyphasic() -> None:
+    """H.5: where a fifth of the fibres fail, size and duration fall, unlike a myopathy's shape."""
+    duration = ratio("severe myasthenia", "duration_ms")
+    assert -0.15 < duration.low < duration.high < 0
+    assert ratio("severe myasthenia", "area_uv_ms").high < -0.1
+    assert jiggle("severe myasthenia").low > jiggle("myasthenia").high
+    assert shift("severe myasthenia", "is_polyphasic").high < 0.05
+
+
+def test_a45_the_decrement_of_myasthenia() -> None:
+    """H.5, A45: at 3 Hz the response falls, least at the fourth or fifth; by >= 10 % if severe."""
+    train_s = np.arange(10) / 3
+    for name, least in (("myasthenia", 0.01), ("severe myasthenia", 0.1)):
+        response = np.mean([responses(name, train_s, seed) for seed in SEEDS], axis=0)
+        assert np.all(np.diff(response[:4]) < 0), name
+        assert np.argmin(response) in {3, 4}, name
+        fall = interval([1 - r[3] / r[0] for r in (responses(name, train_s, s) for s in SEEDS)])
+        assert fall.low > least, name
+
+
+def test_an_effort_mends_the_decrement_for_a_moment() -> None:
+    """H.5: after 10 s at 20 Hz the fifth response at 3 Hz is larger than in rest."""
+    train_s = np.arange(5) / 3
+    after_s = np.concatenate([np.arange(200) / 20, 10.5 + train_s])
+    for seed in SEEDS:
+        rested = responses("severe myasthenia", train_s, seed)
+        assert responses("severe myasthenia", after_s, seed)[-1] > 1.02 * rested[-1]
+
+
+@pytest.mark.parametrize("name", ["lems", "botulinum"])
+def test_presynaptic_disorders_fall_at_low_rates_and_grow_at_high_ones(name: str) -> None:
+    """H.5, A46: a first response of 10-50 %, less at 3 Hz, >= 60 % more after 10 s at 50 Hz."""
+    slow_s, quick_s = np.arange(5) / 3, np.arange(500) / 50
+    changes = []
+    for seed in SEEDS:
+        first, *_, last = responses(name, quick_s, seed)
+        assert 0.1 < first < 0.5
+        assert responses(name, slow_s, seed)[3] < 0.9 * first
+        changes.append(last / first - 1)
+    assert interval(changes).low > 0.6
 
 
 @pytest.mark.parametrize("name", ["lems", "botulinum"])
@@ -614,14 +686,31 @@ def test_lost_or_blocked_axons_reduce_recruitment() -> None:
     assert heard("fresh loss", 1).fastest_hz > 1.2 * heard("healthy", 1).fastest_hz
 
 
-def test_myopathy_recruits_early() -> None:
-    """H.3: more units for the same force, 1.3 times as many or more where half the fibres are lost.
+@pytest.mark.parametrize("name", ["myopathy", "severe myopathy"])
+def test_myopathy_recruits_early(name: str) -> None:
+    """H.3: 2-3 times as many units at the needle at 5-10 % of the healthy force, a ratio below 3.
 
-    Published are 2-3 times at 5-10 % effort; here a loss of 70 % makes 1.8-2.
+    Half of the fibres lost, or 70 %.
     """
     for level in (0.05, 0.1):
-        ill, well = (effort(who, 1, "biceps", level).rates_hz for who in ("myopathy", "healthy"))
-        assert np.sum(ill > 0) > 1.3 * np.sum(well > 0)
+        more = interval(
+            [heard(name, s, level).n_units / heard("healthy", s, level).n_units for s in SEEDS]
+        )
+        assert 2 < more.mean < 3, level
+        assert more.low > 1.5, level
+        assert recruitment_ratio(name, level).high < 3, level
+
+
+def test_myopathy_recruits_early_in_the_whole_pool() -> None:
+    """H.3, for the same newtons: 1.5 times as many units and more, 2-3 times at a loss of 70 %.
+
+    Twice the force takes only 1.45 times as many of a healthy pool in order of size (A.2), since
+    later units are stronger.
+    """
+    for level in (0.05, 0.1):
+        assert early_recruitment("myopathy", level).low > 1.5
+        severe = early_recruitment("severe myopathy", level)
+        assert 2 < severe.low < severe.high < 3
 
 
 def test_a37_a_painful_effort() -> None:

@@ -572,6 +572,27 @@ def test_the_needle_does_not_seek_a_unit_that_is_lost(seed: int) -> None:
     assert min(rises_us, default=np.inf) <= 500.0
 
 
+def test_a_terminal_of_lems_releases_more_as_the_effort_goes_on() -> None:
+    """Of the near fibres, fewer fail at the last ten discharges than at the first two."""
+    scenario = changed(
+        load_scenario("healthy_biceps", overrides=["seed=1"]),
+        conditions=[{"kind": "lems"}],
+        phases=[{"kind": "hold", "duration_s": 4.0, "level_mvc": 0.05}],
+    )
+    truth = simulate(scenario, for_playing=True, fibre_truth=True)[1]
+    blocked = [
+        unit.fibres.is_blocked
+        for unit in truth.units
+        if unit.fibres is not None
+        and unit.fibres.fibre.size >= 5
+        and len(unit.fibres.is_blocked) > 30
+    ]
+    assert len(blocked) >= 20
+    first = np.mean([unit[:2].mean() for unit in blocked])
+    last = np.mean([unit[-10:].mean() for unit in blocked])
+    assert first > last + 0.1
+
+
 def test_a_needle_that_finds_nobody_is_told() -> None:
     """The message names the rule, the effort, the track, and what to do."""
     scenario = changed(

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emgsim.physiology.conditions.safety import transmission
 from emgsim.physiology.fibres import UnitFibres
 from emgsim.physiology.parameters import TipPosition
+from emgsim.physiology.release import Release, Terminals
 from emgsim.physiology.rendering import add_discharges
 from emgsim.physiology.track import Track
 from emgsim.physiology.voices import Voices
@@ -49,6 +51,9 @@ class Sounding:
         For jitter and block.
     fibre_truth
         Whether the arrivals of its near fibres are kept.
+    release
+        How its terminals depend on what they did before; None: each discharge is as the last. Far
+        fibres, which sound together, keep their mean.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Sounding:
         rate_hz: float,
         chance: np.random.Generator,
         fibre_truth: bool = False,
+        release: Release | None = None,
     ) -> None:
         self._fibres = fibres
         self._plate = np.unique(end_plates, return_inverse=True)[1]
@@ -72,11 +78,12 @@ class Sounding:
         self._times_s: list[Floats] = []
         self._muap = _MeanMuap()
         self._arrivals: list[FibreTruth] | None = [] if fibre_truth else None
+        self._terminals = None if release is None else Terminals(release)
 
     def discharge(self, times_s: Floats, gains: Floats | None = None) -> None:
         """Take the next discharges, ascending, each with a factor on its potential."""
         self._times_s.append(times_s)
-        late_s = self._transmission_s(times_s.size)
+        late_s = self._transmission_s(times_s)
         station, share = self._track.shares(times_s)
         for place in np.unique(np.concatenate([station, station[share > 0] + 1])):
             weights = (1 - share) * (station == place) + share * (station + 1 == place)
@@ -87,16 +94,19 @@ class Sounding:
         if self._arrivals is not None:
             self._arrivals.append(self._arrive(times_s, late_s, station))
 
-    def _transmission_s(self, n: int) -> Floats:
+    def _transmission_s(self, times_s: Floats) -> Floats:
         """Return each fibre's delay beyond its mean, ``(n_discharges, n_fibres)``; NaN: blocked.
 
         All end plates draw, near and far: what a fibre does depends on no electrode.
         """
         f = self._fibres
-        shape = (n, int(self._plate.max(initial=-1)) + 1)
-        late_s = f.jitter_s * self._chance.standard_normal(shape)[:, self._plate]
+        jitter_s, block = f.jitter_s, f.block_probability
+        if self._terminals is not None:
+            jitter_s, block = transmission(f, self._terminals.factors(times_s))
+        shape = (times_s.size, int(self._plate.max(initial=-1)) + 1)
+        late_s = jitter_s * self._chance.standard_normal(shape)[:, self._plate]
         if f.block_probability.any():
-            fails = self._chance.uniform(size=shape)[:, self._plate] < f.block_probability
+            fails = self._chance.uniform(size=shape)[:, self._plate] < block
             late_s[fails] = np.nan
         return late_s
 

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 import emgsim
 from emgsim.physiology.body import Body, healthy_body
 from emgsim.physiology.conditions import apply, conditioned_phases
-from emgsim.physiology.conditions.reinnervation import MOST_FIBRES, SPROUT_MM
+from emgsim.physiology.conditions.reinnervation import MOST_FIBRES, SPROUT_MM, sprout_delays_s
 from emgsim.physiology.conditions.safety import safety_factors, weakened
 from emgsim.physiology.discharges import Epoch, discharge_epochs
 from emgsim.physiology.effort import effort_at
@@ -325,6 +325,18 @@ def test_sprouts_are_slow_and_unsure_at_first_and_mature() -> None:
     assert 0.80 < np.mean(thin_um) / np.mean(thick_um) < 0.89
 
 
+def test_sprouts_are_late_by_their_way_over_their_velocity() -> None:
+    """By pencil, 0.9 mm: 3.6 ms x 1.083 when fresh, 0.45 ms x 1.325 when grown, a few far later."""
+    ways_mm, rng = np.full(100_000, 0.9), np.random.default_rng(1)
+    fresh_s, grown_s = (sprout_delays_s(ways_mm, np.array([youth]), rng) for youth in (1.0, 0.0))
+    assert fresh_s.mean() == pytest.approx(3.9e-3, rel=0.02)
+    assert grown_s.mean() == pytest.approx(0.596e-3, rel=0.02)
+    assert 0.02 < np.mean(grown_s > 4 * np.median(grown_s)) < 0.05
+    half_s = sprout_delays_s(ways_mm / 2, np.zeros(1), np.random.default_rng(2))
+    whole_s = sprout_delays_s(ways_mm, np.zeros(1), np.random.default_rng(2))
+    np.testing.assert_allclose(half_s, whole_s / 2)
+
+
 def test_orphans_shrink_by_half_within_half_a_year() -> None:
     """-50 % of the diameter over 3-6 months, and the velocity follows."""
     healthy_um = pooled(HEALTHY, "diameter_um").mean()
@@ -404,6 +416,16 @@ def test_a_myopathy_thins_out_every_unit() -> None:
     assert 0.25 < body.strength.mean() < 0.5
     assert not body.is_lost.any()
     assert body.denervated_share == 0
+
+
+def test_motor_neurons_adapt_to_a_myopathy() -> None:
+    """Thresholds move together: the logarithm of the range to 0.72; rates stay what they were."""
+    for condition in (Myopathy(), Myositis()):
+        pool = ill(condition).muscle.pool
+        assert pool.recruitment_range == pytest.approx(30**0.72)
+        assert pool.peak_rate_first_hz == MUSCLE.pool.peak_rate_first_hz
+        assert ill(condition).healthy.pool == MUSCLE.pool
+    assert ill(Myopathy(recruitment_share=1.0)).muscle.pool == MUSCLE.pool
 
 
 def test_split_fibres_share_an_end_plate() -> None:
@@ -543,6 +565,17 @@ def test_an_aged_patient_has_an_aged_muscle() -> None:
     body = ill(Ageing(years=71))
     assert body.healthy == aged(MUSCLE, 71)
     assert len(body.units) == 36
+
+
+def test_a_third_of_an_old_patients_fibres_hang_on_sprouts() -> None:
+    """At 71 years, half as many more than at 30: these answer later, and as surely as others."""
+    old, placed = ill(Ageing(years=71)), healthy_body(aged(MUSCLE, 71), 3)
+    late_s = pooled(old, "delay_s") - pooled(placed, "delay_s")
+    assert np.mean(late_s > 0) == pytest.approx(1 / 3, abs=0.02)
+    assert late_s.min() == 0
+    assert 1e3 * late_s[late_s > 0].mean() == pytest.approx(0.6, abs=0.05)
+    np.testing.assert_array_equal(pooled(old, "jitter_s"), pooled(placed, "jitter_s"))
+    assert bytes_of(ill(Ageing(years=30))) == bytes_of(HEALTHY)
 
 
 # -- the force of what is left --------------------------------------------------------------------

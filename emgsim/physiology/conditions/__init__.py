@@ -16,11 +16,13 @@ import numpy as np
 from emgsim.physiology.body import Body, healthy_body
 from emgsim.physiology.conditions import denervation, drive, junctions, muscle_fibres
 from emgsim.physiology.conditions.drive import conditioned_phases
+from emgsim.physiology.conditions.junctions import release_law
+from emgsim.physiology.conditions.reinnervation import sprouted
 from emgsim.physiology.parameters import aged
 from emgsim.physiology.parameters.conditions import Ageing, Condition
-from emgsim.seeds import stream
+from emgsim.seeds import occurrences, stream
 
-__all__ = ["apply", "check", "conditioned_phases"]
+__all__ = ["apply", "check", "conditioned_phases", "release_law"]
 
 EFFECTS: dict[str, Callable[[Any, Body, np.random.Generator], Body]] = {
     "axonal_loss": denervation.axonal_loss,
@@ -72,16 +74,22 @@ def apply(conditions: Sequence[Condition], body: Body, seed: int) -> Body:
     (5, True, ('axonal_loss',))
     """
     check(conditions)
-    seen: Counter[str] = Counter()
-    for condition in conditions:
-        rng = stream(seed, f"condition {condition.kind}", seen[condition.kind])
+    numbers = occurrences(condition.kind for condition in conditions)
+    for condition, number in zip(conditions, numbers, strict=True):
+        rng = stream(seed, f"condition {condition.kind}", number)
         if isinstance(condition, Ageing):
-            body = healthy_body(aged(body.muscle, condition.years), seed)
+            body = _aged(body, condition.years, seed, rng)
         elif condition.kind in EFFECTS:
             body = EFFECTS[condition.kind](condition, body, rng)
         body = replace(body, conditions=(*body.conditions, condition.kind))
-        seen[condition.kind] += 1
     return body
+
+
+def _aged(body: Body, years: float, seed: int, rng: np.random.Generator) -> Body:
+    """Return the body of an aged muscle, with sprouts to what its units have adopted."""
+    young, old = body.muscle, aged(body.muscle, years)
+    adopted = 1.0 - young.fibres.density_per_mm2 / old.fibres.density_per_mm2
+    return sprouted(healthy_body(old, seed), adopted, rng)
 
 
 def check(conditions: Sequence[Condition]) -> None:

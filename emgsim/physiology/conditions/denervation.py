@@ -14,6 +14,7 @@ from emgsim.physiology.conditions.reinnervation import (
     innervated,
     reinnervated,
     struck,
+    usual_ways_mm,
     without_orphans,
 )
 from emgsim.physiology.parameters.conditions import (
@@ -124,7 +125,8 @@ def nascent_reinnervation(
     ]
     orphan = np.concatenate([*chosen, np.zeros(0, np.int64)])
     months = np.full(orphan.size, condition.months)
-    grown = reinnervated(body.orphans.subset(orphan), months, body.muscle, rng)
+    way_mm = usual_ways_mm(orphan.size, rng)
+    grown = reinnervated(body.orphans.subset(orphan), months, way_mm, body.muscle, rng)
     is_lost = body.is_lost.copy()
     is_lost[back] = False
     return replace(

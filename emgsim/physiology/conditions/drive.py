@@ -48,7 +48,7 @@ def upper_motor_neuron(
             }
         ),
     }
-    return _with_pool(body, changes)
+    return with_pool(body, changes)
 
 
 def painful_effort(
@@ -58,11 +58,17 @@ def painful_effort(
 ) -> Body:
     """Return the body with motor neurons that pain inhibits."""
     pain = Pain(rate_share=condition.rate_share, rate_drop_hz=condition.rate_drop_hz)
-    return _with_pool(body, {"pain": pain})
+    return with_pool(body, {"pain": pain})
 
 
-def _with_pool(body: Body, changes: dict[str, object]) -> Body:
-    """Return the body with a changed pool, checked anew."""
+def with_pool(body: Body, changes: dict[str, object]) -> Body:
+    """Return the body with a changed pool, checked anew.
+
+    Raises
+    ------
+    ValueError
+        If the changes make no pool.
+    """
     pool = Pool.model_validate({**dict(body.muscle.pool), **changes})
     return replace(body, muscle=body.muscle.model_copy(update={"pool": pool}))
 

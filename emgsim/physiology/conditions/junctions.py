@@ -1,4 +1,8 @@
-"""Disorders of the neuromuscular junction: myasthenia, Lambert-Eaton syndrome, botulinum toxin."""
+"""Disorders of the neuromuscular junction: myasthenia, Lambert-Eaton syndrome, botulinum toxin.
+
+A body has the safety factors of a steady discharge; what rest and other rates make of them is the
+law of `release_law`.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +17,11 @@ from emgsim.physiology.body import Body
 from emgsim.physiology.conditions.safety import weakened
 from emgsim.physiology.fibres import UnitFibres, block_probability
 from emgsim.physiology.parameters import Junctions
-from emgsim.physiology.parameters.conditions import Botulinum, Lems, Myasthenia
+from emgsim.physiology.parameters.conditions import Botulinum, Condition, Lems, Myasthenia
+from emgsim.physiology.release import Release
 
 Floats = NDArray[np.float64]
 
-FACILITATING_HZ = 20.0  # rate at which 63 % of the facilitation is there; above 10 Hz [P]
 PER_CM = 0.54  # of the toxin's effect: 46 % less for each cm; Lapatki 2011 [S]
 ONSET_WEEKS = 0.7  # time constant; jitter is highest at days 15-30 [S]
 FADING_FROM_WEEKS, FADING_WEEKS = 4.0, 8.0  # new end plates take over in some three months [P]
@@ -32,9 +36,27 @@ def myasthenia(condition: Myasthenia, body: Body, rng: np.random.Generator) -> B
 
 def lems(condition: Lems, body: Body, rng: np.random.Generator) -> Body:
     """Return the body with little transmitter, as it is at the rate of the examined effort."""
-    quick = -np.expm1(-condition.rate_hz / FACILITATING_HZ)
-    share = condition.safety_share * (1.0 + (condition.facilitation - 1.0) * quick)
+    share = condition.safety_share * _law(condition).at(condition.rate_hz)
     return _weakened(body, [share] * len(body.units), condition.spread, rng)
+
+
+def release_law(conditions: Sequence[Condition]) -> Release | None:
+    """Return how the patient's terminals release transmitter, if a disorder makes that visible.
+
+    Of several disorders the last one says it.
+    """
+    found = [c for c in conditions if isinstance(c, Myasthenia | Lems | Botulinum)]
+    return _law(found[-1]) if found else None
+
+
+def _law(condition: Myasthenia | Lems | Botulinum) -> Release:
+    return Release(
+        depletion=condition.depletion,
+        mobilisation=condition.mobilisation,
+        refill_s=condition.refill_s,
+        facilitation=condition.facilitation,
+        reference_hz=condition.rate_hz,
+    )
 
 
 def botulinum(condition: Botulinum, body: Body, rng: np.random.Generator) -> Body:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgsim.physiology.body import Body, joined, with_diameter
+from emgsim.physiology.conditions.drive import with_pool
 from emgsim.physiology.conditions.safety import safety_factors, with_safety
 from emgsim.physiology.fibres import (
     BODY_C,
@@ -27,7 +28,14 @@ TREATMENT_WEEKS = 6.0  # in which treatment stills all but 1/e of them [P]
 
 
 def myopathy(condition: Myopathy, body: Body, rng: np.random.Generator) -> Body:
-    """Return the body with a share of every unit's fibres gone, and the rest uneven."""
+    """Return the body with a share of every unit's fibres gone, and the rest uneven.
+
+    Weak units must be driven harder for the same force, so that more are recruited. Motor neurons
+    help: their thresholds move together, and the next unit comes before the last is much faster.
+    """
+    pool = body.muscle.pool
+    narrower = {"recruitment_range": pool.recruitment_range**condition.recruitment_share}
+    body = with_pool(body, narrower)
     changed = [
         _diseased(condition, unit, end_plate, body.muscle, rng)
         for unit, end_plate in zip(body.units, body.end_plates, strict=True)

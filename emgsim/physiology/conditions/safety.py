@@ -37,3 +37,27 @@ def with_safety(fibres: UnitFibres, factor: Floats, muscle: Muscle) -> UnitFibre
 def weakened(fibres: UnitFibres, share: Floats, muscle: Muscle) -> UnitFibres:
     """Return the fibres with a share of each end plate's safety factor left."""
     return with_safety(fibres, share * safety_factors(fibres), muscle)
+
+
+def transmission(fibres: UnitFibres, factors: Floats) -> tuple[Floats, Floats]:
+    """Return jitter and block at discharges with more or less transmitter than the body's own.
+
+    Parameters
+    ----------
+    fibres
+        With the jitter and block of the body.
+    factors
+        Shape ``(n_discharges,)``: on all safety factors.
+
+    Returns
+    -------
+    jitter_s, block_probability : ndarray
+        Shape ``(n_discharges, n_fibres)``.
+    """
+    own = safety_factors(fibres)
+    now = factors[:, None] * own
+    margins = (np.maximum(factor - 1.0, SAFETY_FLUCTUATION) for factor in (own, now))
+    with np.errstate(invalid="ignore"):  # an end plate that nothing stops
+        ratio = np.divide(*margins)
+    sure = np.isinf(own)
+    return fibres.jitter_s * np.where(sure, 1.0, ratio), block_probability(now)

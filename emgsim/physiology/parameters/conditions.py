@@ -97,6 +97,10 @@ class _FibreDisease(Parameters):
     end_plate_sd_mm: float = Field(3.0, ge=0, le=6)  # within a unit, 2-4 [M]
     safety_share: float = Field(0.7, gt=0, le=1)  # of the end plates' safety factor: jitter of
     #   20-35 us and 0-5 % block [M]
+    # Of the logarithm of the recruitment range: motor neurons adapt. When the second unit of a site
+    # begins, the first is faster by 1.78 pps, 2.47 in health, and begins at the same rate: "Motor
+    # unit recruitment in myopathy: the myopathic EMG reconsidered" [S]
+    recruitment_share: float = Field(0.72, gt=0, le=1)
 
 
 class Myopathy(_FibreDisease):
@@ -113,27 +117,41 @@ class Myositis(_FibreDisease):
     treatment_weeks: Weeks = 0.0  # of effective treatment: fibrillations fall to 0-1+
 
 
-class Myasthenia(Parameters):
+class _JunctionDisorder(Parameters):
+    """End plates that transmit less surely, and how sure each is after what it has just done.
+
+    See `emgsim.physiology.release`; a healthy end plate has so much to spare that none of it shows.
+    """
+
+    spread: float = Field(0.5, ge=0, le=1)  # between end plates, of the safety's logarithm [P]
+    depletion: float = Field(0.2, ge=0, le=0.5)  # of the store by a discharge, 0.15-0.2 [P]
+    mobilisation: float = Field(0.5, ge=0, le=0.5)  # of what the store misses, by a discharge:
+    #   the decrement is largest at the fourth or fifth response [S]
+    refill_s: float = Field(5.0, gt=0, le=60)  # of the store in rest; slower than 0.5 Hz makes no
+    #   decrement [M]
+    facilitation: float = Field(1.5, ge=1, le=4)  # most by which quick discharges raise the
+    #   release; 1.5 mends a decrement for a moment, 1-4 [P]
+    rate_hz: float = Field(10.0, ge=0, le=50)  # of the steady discharge that the safety is of
+
+
+class Myasthenia(_JunctionDisorder):
     """Myasthenia gravis: fewer receptors, so that end plates transmit less surely."""
 
     kind: Literal["myasthenia"] = "myasthenia"
     safety_share: float = Field(0.6, gt=0, le=1)  # of the safety factor that is left, median;
     #   mean MCD 50-120 us [S AAEE 25]
-    spread: float = Field(0.35, ge=0, le=1)  # between end plates, of its logarithm [P]
+    spread: float = Field(0.35, ge=0, le=1)  # [P]
 
 
-class Lems(Parameters):
+class Lems(_JunctionDisorder):
     """Lambert-Eaton syndrome: too little transmitter at rest, more after quick discharges."""
 
     kind: Literal["lems"] = "lems"
-    safety_share: float = Field(0.22, gt=0, le=1)  # at rest: CMAP 10-50 % of normal [S]
-    spread: float = Field(0.5, ge=0, le=1)  # [P]
-    facilitation: float = Field(2.0, ge=1, le=4)  # of the transmitter at quick discharges;
-    #   the CMAP gains >= 60 %, often 100-400 % [S]
-    rate_hz: float = Field(10.0, ge=0, le=50)  # at which the unit discharges while it is examined
+    safety_share: float = Field(0.22, gt=0, le=1)  # in rest, median: CMAP 10-50 % of normal [S]
+    facilitation: float = Field(3.5, ge=1, le=4)  # the CMAP gains >= 60 %, often 100-400 % [S]
 
 
-class Botulinum(Parameters):
+class Botulinum(_JunctionDisorder):
     """Botulinum toxin injected at one place along the muscle."""
 
     kind: Literal["botulinum"] = "botulinum"
@@ -141,7 +159,8 @@ class Botulinum(Parameters):
     weeks: Weeks  # since the injection
     effect: Share = 0.793  # of the fibres that it stops where it is injected, at its peak; it
     #   falls by 46 % for each cm to the end plate; Lapatki 2011, Clin Neurophysiol 122:1611 [S]
-    spread: float = Field(0.5, ge=0, le=1)  # of the logarithm of safety factors [P]
+    facilitation: float = Field(2.5, ge=1, le=4)  # as in LEMS, >= 60 % [S]
+    rate_hz: float = Field(0.0, ge=0, le=50)  # the effect is that on rested end plates
 
 
 class Myotonia(Parameters):

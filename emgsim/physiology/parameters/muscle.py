@@ -137,7 +137,7 @@ def aged(muscle: Muscle, years: float) -> Muscle:
     PMC4889636 [S]); linear in between and beyond. They adopt fibres inside their territories, so
     their fibre density grows likewise: by 16 % at 71 years as SFEMG counts it, published 10-20 %
     (Gilchrist 1992 [M]). Fibres get 8 % thinner (Lexell 1988 [M]: type II 26 % of their area in 60
-    years, type I nothing). Biceps MUAPs then last 0.02 ms longer per year; published 0.04 [M].
+    years, type I nothing). Biceps MUAPs then last 0.03 ms longer per year; published 0.04 [M].
 
     Parameters
     ----------
