@@ -11,6 +11,7 @@ rho, and 50 to 150 discharges. rho 0.02 is a spread of 0.04 about 0.9, rho 0.1 o
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -103,20 +104,28 @@ def of_values(n: int) -> Study:
     return tuple(f"{name}, n = {n}" for name in names), trial
 
 
-def of_curves(n: int) -> Study:
-    """Return the study of detection curves: n recordings of 10 units, the grid moves the curve."""
+def of_curves(n: int, rho: float) -> Study:
+    """Return the study of detection curves: n recordings of 10 units, the grid moves the curve.
+
+    Units of one recording are alike: the latent normal deviate that decides whether a unit is found
+    has the correlation rho between them, and the curve stays the same.
+    """
 
     def trial(p: float, rng: np.random.Generator) -> tuple[bool, ...]:
         snr_db = rng.uniform(-10, 25, 10 * n)
         middle_db, width_db = 20 * p - 10, 1.5
-        seen = rng.random(10 * n) < special.expit((snr_db - middle_db) / width_db)
-        curve = detection_curve(snr_db, seen, rng, recordings=np.repeat(np.arange(n), 10))
+        of = np.repeat(np.arange(n), 10)
+        deviate = math.sqrt(rho) * rng.standard_normal(n)[of]
+        deviate += math.sqrt(1 - rho) * rng.standard_normal(10 * n)
+        seen = special.ndtr(deviate) < special.expit((snr_db - middle_db) / width_db)
+        curve = detection_curve(snr_db, seen, recordings=of)
         return (
             holds(curve.snr_50_interval, middle_db),
             holds(curve.snr_99_interval, middle_db + width_db * float(special.logit(0.99))),
         )
 
-    return tuple(f"{point} % point, {n} recordings of 10 units" for point in (50, 99)), trial
+    names = (f"{point} % point, {n} recordings of 10 units, rho {rho}" for point in (50, 99))
+    return tuple(names), trial
 
 
 def conduct(study: Study, repeats: int) -> bool:
@@ -153,7 +162,7 @@ def main() -> int:
     studies = [
         *(of_recordings(n, rho) for rho in (0.02, 0.1) for n in (5, 10, 20, 40)),
         *(of_values(n) for n in (10, 20, 50)),
-        *(of_curves(n) for n in (10, 20)),
+        *(of_curves(n, rho) for rho in (0.0, 0.2) for n in (5, 10, 20)),
     ]
     for study in studies:
         is_missed |= conduct(study, repeats)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from emgsim.bench.rig import load_rig
     from emgsim.errors import EmgsimError
     from emgsim.files.npz import read_npz, write_npz
+    from emgsim.files.reading import read_recording
     from emgsim.recording import Findings, Recording, Truth
     from emgsim.running import run
     from emgsim.scenario import load_scenario
@@ -33,6 +34,7 @@ _HOMES = {
     "load_rig": "bench.rig",
     "load_scenario": "scenario",
     "read_npz": "files.npz",
+    "read_recording": "files.reading",
     "run": "running",
     "simulate": "simulation",
     "write_npz": "files.npz",
@@ -48,6 +50,7 @@ __all__ = [
     "load_rig",
     "load_scenario",
     "read_npz",
+    "read_recording",
     "run",
     "simulate",
     "write_npz",

@@ -35,6 +35,17 @@ Overrides = Annotated[
         name="--set", negative=(), help="key.path=value in place of the file's; may be given often"
     ),
 ]
+Channels = Annotated[
+    tuple[str, ...], Parameter(name="--channel", negative=(), help="its name; may be given often")
+]
+Scale = Annotated[
+    float | None,
+    Parameter(
+        name="--scale",
+        validator=validators.Number(gt=0),
+        help="microvolts per unit of a channel that is in no voltage; in a WAV file of full scale",
+    ),
+]
 Seed = Annotated[int, Parameter(validator=validators.Number(gte=0))]
 DEBUG = "--debug"
 
@@ -106,6 +117,8 @@ def run(
     rig: str = "virtual",
     seed: Seed | None = None,
     out: Path = Path("reports/runs"),
+    detector: str = "emgsim",
+    detector_timeout_s: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 600.0,
     set_: Overrides = (),
 ) -> int:
     """Run a scenario on a rig: simulate, play, capture, align, analyse, compare, judge, report.
@@ -120,6 +133,11 @@ def run(
         Takes the place of the scenario's seed.
     out
         Folder in which the run's folder is made.
+    detector
+        Algorithm under test: emgsim, an installed one (`emgsim list detectors`), or a command that
+        reads {recording} and writes {findings}.
+    detector_timeout_s
+        How long it may take for one path.
     set_
         key.path=value of the scenario; begin with rig. for a value of the rig.
     """
@@ -136,6 +154,8 @@ def run(
         load_rig(rig, overrides=of_rig),
         out=out,
         seed=seed,
+        detector=detector,
+        detector_timeout_s=detector_timeout_s,
         progress=_say,
     )
     print(measurement_table(record))
@@ -205,6 +225,8 @@ def analyse(
     recording: Path,
     *,
     plan: Path | None = None,
+    channel: Channels = (),
+    scale: Scale = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
 ) -> int:
     """Analyse a recording; print the findings, or write them to a file.
@@ -212,7 +234,7 @@ def analyse(
     Parameters
     ----------
     recording
-        An .npz file with samples_uv and rate_hz.
+        An .npz, EDF, BDF or WAV file, or the header of a WFDB record.
     plan
         TOML file with an analysis plan; chosen by the recording when it is not given.
     output
@@ -222,11 +244,11 @@ def analyse(
     from emgsim.analysis.plan import NeedlePlan
     from emgsim.configuration import read_table, validated
     from emgsim.files.findings import findings_table, write_findings
-    from emgsim.files.npz import read_npz
+    from emgsim.files.reading import read_recording
 
     if output is not None and output.suffix != ".json":
         raise UsageError(f"-o must end in .json, got {output.name!r}")
-    samples, _ = read_npz(recording)
+    samples, _ = read_recording(recording, channels=channel, scale_uv_per_unit=scale)
     chosen = validated(NeedlePlan, read_table(plan), str(plan)) if plan else None
     findings = analyse_recording(samples, chosen)
     _say(f"plan: {findings.plan}")
@@ -241,26 +263,26 @@ def analyse(
 
 
 @app.command
-def compare(findings: Path, recording: Path) -> int:
-    """Compare findings with the truth that a recording carries.
+def compare(findings: Path, recording: Path, *, channel: Channels = (), scale: Scale = None) -> int:
+    """Compare findings with the truth, or the annotations, that a recording carries.
 
     Parameters
     ----------
     findings
         findings.json of any analysis.
     recording
-        The .npz file that was analysed; it must hold its truth.
+        The file that was analysed; it must hold its truth, or annotated discharges.
     """
     from emgsim.files.findings import read_findings
-    from emgsim.files.npz import read_npz
+    from emgsim.files.reading import read_recording
     from emgsim.scoring import compare as compare_findings
 
-    samples, truth = read_npz(recording)
+    samples, truth = read_recording(recording, channels=channel, scale_uv_per_unit=scale)
     if truth is None:
         raise InputError(
             "the recording carries no truth to compare with",
             where=str(recording),
-            todo="use a recording made by `emgsim simulate`",
+            todo="use a recording made by `emgsim simulate`, or one with annotated discharges",
         )
     print(compare_findings(read_findings(findings), truth, recording=samples))
     return 0
@@ -301,6 +323,7 @@ def list_(
         "rigs",
         "devices",
         "drivers",
+        "detectors",
         "muscles",
         "electrodes",
         "conditions",
@@ -313,8 +336,8 @@ def list_(
     Parameters
     ----------
     kind
-        scenarios, rigs, devices, drivers, muscles or electrodes; or the kinds of conditions, of
-        (spontaneous) activities and of artefacts.
+        scenarios, rigs, devices, drivers, detectors, muscles or electrodes; or the kinds of
+        conditions, of (spontaneous) activities and of artefacts.
     """
     from emgsim import shipped
 
@@ -323,6 +346,10 @@ def list_(
             from emgsim.instruments.drivers import driver_names
 
             rows = {n: role for role in ("source", "capture", "device") for n in driver_names(role)}
+        case "detectors":
+            from emgsim.detectors import detector_names
+
+            rows = detector_names()
         case "muscles":
             from emgsim.scenario import muscle_catalogue
 

@@ -5,7 +5,7 @@ that dies keeps everything it had. The record is a pure fold of the journal.
 
 Kinds of lines, each with its data::
 
-    run_started   run_id, scenario, rig, seed, versions, started
+    run_started   run_id, scenario, rig, seed, detector, versions, started
     stage         name, seconds                       a stage that has ended
     identity      role, maker, model, serial, firmware
     plan          values                              the level plan
@@ -14,6 +14,7 @@ Kinds of lines, each with its data::
     budget        path, rows                          [{"name", "uv_rms"}]
     findings      path, file, n_units
     score         path, rows                          one row per true unit, matched or not
+    strata        path, rows                          counts by what makes discharges hard to find
     measurement   id, value, unit, low, high, note, limit, verdict
     file          name, sha256
     safe_state    confirmed, why                      the output was switched off, and queried
@@ -102,6 +103,7 @@ class RunRecord:
     seed: int = 0
     scenario: Line = field(default_factory=dict)
     rig: Line = field(default_factory=dict)
+    detector: Line = field(default_factory=dict)  # the algorithm under test
     versions: dict[str, str] = field(default_factory=dict)
     identities: dict[str, Line] = field(default_factory=dict)
     plan: Line = field(default_factory=dict)
@@ -110,6 +112,7 @@ class RunRecord:
     budgets: dict[str, list[Line]] = field(default_factory=dict)
     findings: dict[str, Line] = field(default_factory=dict)
     scores: dict[str, list[Line]] = field(default_factory=dict)
+    strata: dict[str, list[Line]] = field(default_factory=dict)
     measurements: tuple[Measurement, ...] = ()
     stages: tuple[Line, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
@@ -156,8 +159,9 @@ def fold(lines: Iterable[Line]) -> RunRecord:
             record.setdefault("alignments", {})[data["path"]] = data["values"]
         elif kind == "safe_state":
             record["output_off"] = data["confirmed"]
-        elif kind in ("budget", "score"):
-            record.setdefault(f"{kind}s", {})[data["path"]] = data["rows"]
+        elif kind in ("budget", "score", "strata"):
+            name = kind if kind == "strata" else f"{kind}s"
+            record.setdefault(name, {})[data["path"]] = data["rows"]
         elif kind == "file":
             record.setdefault("files", {})[data["name"]] = data["sha256"]
         else:

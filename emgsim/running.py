@@ -5,13 +5,9 @@ Each stage writes to the journal before the next one begins; what ends a run ear
 
 from __future__ import annotations
 
-import os
 import platform
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,20 +16,19 @@ from importlib.metadata import version
 from pathlib import Path
 
 from emgsim import chain
-from emgsim.analysis.plan import NeedlePlan
 from emgsim.bench.budget import Row, device_budget, loopback_budget
 from emgsim.bench.levels import LevelPlan
 from emgsim.bench.playing import Catch, load_program, play
 from emgsim.bench.program import Program, program_for
 from emgsim.bench.rig import Rig
 from emgsim.bench.station import Station, open_station, refuse_unarmed
-from emgsim.errors import EmgsimError, InputError, NotAnalysableError
-from emgsim.files.findings import read_findings
+from emgsim.detectors import BUILT_IN, TIMEOUT_S, Detector, detect, find_detector
+from emgsim.errors import EmgsimError, InputError
 from emgsim.files.npz import write_npz
 from emgsim.record import RECORD, Journal, RunRecord, digest, fold, read_journal
 from emgsim.recording import Channel, Findings, Gap, Recording, Truth
 from emgsim.scenario import Scenario
-from emgsim.scoring import Score, compare
+from emgsim.scoring import Score, compare, strata
 from emgsim.simulation import simulate
 from emgsim.verdict import Measurement, judge
 
@@ -41,7 +36,7 @@ Progress = Callable[[str], None]
 
 PACKAGES = ("emgsim", "numpy", "scipy", "simpy", "pyserial", "pyvisa", "pyvisa-py")
 INTERRUPTED = 130
-ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # a core has one analysis
+PLAN = "plan.json"  # in the run's folder: that of the built-in analysis
 STIMULUS_ERROR_PCT = 2.0  # a loopback further off makes every device verdict inconclusive
 
 
@@ -51,6 +46,8 @@ def run(
     *,
     out: Path = Path("reports/runs"),
     seed: int | None = None,
+    detector: str = BUILT_IN,
+    detector_timeout_s: float = TIMEOUT_S,
     progress: Progress = lambda _: None,
 ) -> tuple[Path, RunRecord]:
     """Run a scenario on a rig and write its folder.
@@ -63,6 +60,11 @@ def run(
         Folder in which the run's own folder is made.
     seed
         Takes the place of the scenario's seed.
+    detector
+        The algorithm under test: the built-in analysis, the name of an installed detector, or a
+        command; see `emgsim.detectors`.
+    detector_timeout_s
+        How long it may take for one path.
     progress
         Called with one line per stage.
 
@@ -83,6 +85,9 @@ def run(
     began = datetime.now(UTC)
     run_id = f"{began:%Y%m%dT%H%M%S}{began.microsecond // 1000:03d}Z-{scenario.id}-{rig.id}"
     folder = out / run_id
+    under_test = find_detector(
+        detector, plan_file=(folder / PLAN).absolute(), timeout_s=detector_timeout_s
+    )
     with Journal(folder) as journal:
         journal.append(
             "run_started",
@@ -91,12 +96,13 @@ def run(
             seed=seed,
             scenario=scenario.resolved(),
             rig=rig.resolved(),
+            detector=under_test.table(),
             versions={name: version(name) for name in PACKAGES}
             | {"python": platform.python_version()},
         )
         status, code = "aborted", EmgsimError.exit_code
         try:
-            _Run(scenario, rig, seed, journal, progress).execute()
+            _Run(scenario, rig, seed, under_test, journal, progress).execute()
             status, code = "completed", 0
         except EmgsimError as error:
             code = error.exit_code
@@ -142,9 +148,15 @@ class _Run:
     """The stages of one run, in their order."""
 
     def __init__(
-        self, scenario: Scenario, rig: Rig, seed: int, journal: Journal, progress: Progress
+        self,
+        scenario: Scenario,
+        rig: Rig,
+        seed: int,
+        detector: Detector,
+        journal: Journal,
+        progress: Progress,
     ) -> None:
-        self.scenario, self.rig, self.seed = scenario, rig, seed
+        self.scenario, self.rig, self.seed, self.detector = scenario, rig, seed, detector
         self.journal, self.progress = journal, progress
         self.measurements: list[Measurement] = []
 
@@ -277,7 +289,7 @@ class _Run:
     def _score(self, paths: tuple[chain.Path, ...], truth: Truth) -> None:
         names = tuple(path.name for path in paths)
         with self._stage("analyse") as say:
-            every = _analyse_all(self.journal.folder, names, self.scenario.analysis)
+            every = self._detect({path.name: path.recording for path in paths})
             say(", ".join(f"{name} {len(found.units)} units" for name, found in every.items()))
         scores: dict[str, Score] = {}
         with self._stage("compare") as say:
@@ -294,14 +306,26 @@ class _Run:
             for name in names[1:]
         ]
 
+    def _detect(self, recordings: dict[str, Recording]) -> dict[str, Findings]:
+        """Give every path's samples, and nothing else, to one and the same detector."""
+        folder = self.journal.folder
+        plan = self.scenario.analysis.model_dump_json()
+        (folder / PLAN).write_text(plan + "\n", encoding="utf-8")
+        try:
+            return detect(self.detector, recordings, folder)
+        finally:  # what a detector left is kept, whatever became of it
+            for file in sorted([*folder.glob("findings-*.json"), *folder.glob("detector-*.log")]):
+                self._digest(file.name)
+
     def _compare(self, path: chain.Path, findings: Findings, truth: Truth) -> Score:
         file = f"findings-{path.name}.json"
         self.journal.append("findings", path=path.name, file=file, n_units=len(findings.units))
-        self._digest(file)
         render = partial(path.render, rate_hz=truth.muap_rate_hz)
         score = compare(findings, truth, recording=path.recording, render=render)
-        self.measurements += score.measurements(path.name)
+        self.measurements += [*score.measurements(path.name), *score.details(path.name)]
         self.journal.append("score", path=path.name, rows=[unit.row() for unit in score.units])
+        rows = [stratum.row() for stratum in strata(score, truth)]
+        self.journal.append("strata", path=path.name, rows=rows)
         return score
 
     def _judge(self) -> None:
@@ -384,37 +408,6 @@ class _Stage:
         seconds = time.perf_counter() - self._began_s
         self._run.journal.append("stage", name=self._name, seconds=round(seconds, 3))
         self._run.progress(f"{self._name:<9} {seconds:6.2f} s  {'; '.join(self._told)}")
-
-
-def _analyse_all(folder: Path, names: tuple[str, ...], plan: NeedlePlan) -> dict[str, Findings]:
-    """Analyse every path's file by one and the same command, side by side on the cores there are.
-
-    The command gets a file and writes a file: it can know nothing but the samples, and any other
-    detector could stand in its place.
-    """
-    plan_file = folder / "plan.json"
-    plan_file.write_text(plan.model_dump_json() + "\n", encoding="utf-8")
-
-    def analyse(name: str) -> Findings:
-        out = folder / f"findings-{name}.json"
-        command = ["analyse", str(folder / f"wave/{name}.npz"), "--plan", str(plan_file)]
-        done = subprocess.run(
-            [sys.executable, "-m", "emgsim", *command, "-o", str(out)],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=os.environ | ONE_THREAD,
-        )
-        if done.returncode:
-            kind = {3: InputError, 5: NotAnalysableError}.get(done.returncode, EmgsimError)
-            raise kind(
-                f"the analysis of the {name} path failed: "
-                f"{done.stderr.rpartition('error: ')[2].strip()}"
-            )
-        return read_findings(out)
-
-    with ThreadPoolExecutor(min(len(names), os.cpu_count() or 1)) as pool:
-        return dict(zip(names, pool.map(analyse, names), strict=True))
 
 
 def _inconclusive(measurement: Measurement, error_pct: float) -> Measurement:

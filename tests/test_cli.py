@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import wavfile
 
 import emgsim
 from emgsim.cli import main
@@ -78,6 +79,13 @@ MISUSE = [
     ("analyse {tmp}/no.npz", 3, "No such file"),
     ("analyse {tmp}", 3, "directory"),
     ("analyse {silence} --plan {tmp}/no.toml", 3, "cannot read the file"),
+    ("analyse {silence} --channel x", 3, "no channel is called 'x'; there is 'channel 1'"),
+    ("analyse {silence} --scale 2", 3, "a scale would contradict it"),
+    ("analyse {silence} --scale 0", 2, "--scale"),
+    ("analyse {sound}", 3, "--scale UV_PER_UNIT"),
+    ("analyse {edf} --channel Force", 3, "the unit of 'Force' is 'N', no voltage"),
+    ("run healthy_biceps --detector no_such", 2, "neither a detector nor a program"),
+    ("run healthy_biceps --detector-timeout-s 0", 2, "--detector-timeout-s"),
     ("compare {silence}", 2, "recording"),
     ("compare {tmp}/no.json {tmp}/no.npz", 3, "No such file"),
     ("compare {tmp}/no.json {silence}", 3, "no truth"),
@@ -112,7 +120,11 @@ def test_a_misuse_is_one_clear_error(words, *, code, said, tmp_path, silence, ca
                                                                          'id = "lab-2"')
     (tmp_path / "bench.toml").write_text(bench, "utf-8")
     monkeypatch.chdir(tmp_path)
-    filled = [word.format(tmp=tmp_path, silence=silence) for word in words.split()]
+    edf = ROOT / "tests" / "files" / "data" / "pyedflib.edf"
+    sound = tmp_path / "sound.wav"
+    wavfile.write(sound, 8000, np.zeros(10, np.int16))
+    files = {"tmp": tmp_path, "silence": silence, "sound": sound, "edf": edf}
+    filled = [word.format_map(files) for word in words.split()]
     assert main(filled) == code
     told = capsys.readouterr()
     assert told.err.lstrip().splitlines()[-1].strip()
@@ -175,6 +187,7 @@ def test_ctrl_c_is_130(monkeypatch, capsys):
         ("scenarios", ["healthy_biceps"]),
         ("rigs", ["virtual"]),
         ("devices", ["na1"]),
+        ("detectors", ["emgsim"]),
         ("drivers", ["keysight.33500", "keysight.infiniivision", "serial.frames"]),
         ("muscles", ["biceps_brachii"]),
         ("electrodes", ["concentric_facial", "macro"]),
@@ -212,6 +225,34 @@ def test_simulate_writes_a_recording_with_its_truth(tmp_path, capsys):
     assert recording.samples_uv.shape == (20_800, 1)
     assert truth is not None
     assert f"{len(truth.units)} motor units" in out
+
+
+def test_a_real_recording_is_analysed_and_compared_with_its_annotations(tmp_path, capsys):
+    """Six seconds as 16-bit WFDB in millivolts, its largest unit annotated: that unit is found."""
+    words = ["simulate", "healthy_biceps", "-o", str(tmp_path / "s.npz"), "--duration-s", "6",
+             "--rate-hz", "16000", "--seed", "3"]
+    assert main(words) == 0
+    recording, truth = emgsim.read_npz(tmp_path / "s.npz")
+    largest = max(truth.units, key=lambda unit: unit.peak_to_peak_uv)
+    counts = np.rint(10 * recording.samples_uv[:, 0]).astype("<i2")
+    (tmp_path / "r.dat").write_bytes(counts.tobytes())
+    head = f"r 1 16000 {counts.size}\nr.dat 16 10000/mV 16 0 0 0 0 needle"
+    (tmp_path / "r.hea").write_text(head)
+    last, notes = 0, b""
+    for place in np.rint(16000 * np.sort(largest.spike_times_s)).astype(int):
+        skip = int(place - last).to_bytes(4, "little")
+        notes += (59 << 10).to_bytes(2, "little") + skip[2:] + skip[:2]  # SKIP, the high word first
+        notes += (22 << 10).to_bytes(2, "little") + (63 << 10 | 4).to_bytes(2, "little") + b"MU 7"
+        last = place
+    (tmp_path / "r.atr").write_bytes(notes + bytes(2))
+    capsys.readouterr()
+    assert main(["analyse", str(tmp_path / "r.hea"), "-o", str(tmp_path / "f.json")]) == 0
+    assert "sampled at 16000 Hz" in capsys.readouterr().err
+    assert main(["compare", str(tmp_path / "f.json"), str(tmp_path / "r.dat")]) == 0
+    row = capsys.readouterr().out.splitlines()[1].split()
+    assert row[0] == "7"
+    assert float(row[2]) == pytest.approx(largest.peak_to_peak_uv, rel=0.3)
+    assert float(row[7]) > 0.9
 
 
 def test_rig_check_names_all_three_and_drives_nothing(capsys):

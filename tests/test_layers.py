@@ -47,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "configuration": {"errors"},
     "shipped": {"errors", "configuration"},
     # on top of them
+    "references": PURE | READING | {"analysis.comparison"},
     "scenario": PURE | READING | PLANS,
     "exam": PURE | {"scenario"} | PLANS,
     "simulation": PURE | {"stages", "scenario", "exam", "physiology", "artefacts"},
@@ -58,15 +59,18 @@ ALLOWED: dict[str, set[str]] = {
     "record": PURE,
     # What the chain did is computed from arrays: it knows programs and profiles, and opens nothing.
     "chain": PURE | {"stages", "align", "bench.budget", "bench.program", "instruments.profiles"},
-    "running": PURE | {"analysis.plan", "bench", "chain", "files", "record", "scenario",
-                       "scoring", "simulation", "report"},
+    # It starts processes, and tells them files: no analysis, no truth.
+    "detectors": PURE | {"files"},
+    "running": PURE | {"bench", "chain", "detectors", "record", "files", "scenario", "scoring",
+                       "simulation", "report"},
     "report": PURE | {"files", "record"},
     # The gallery joins catalogue, simulation and page.
     "exhibits": PURE | READING | {"scenario"},
     "gallery": PURE | {"exhibits", "scenario", "simulation", "report"},
     "testing": PURE | {"physiology.parameters", "scenario"},
-    "cli": PURE | READING | {"analysis", "bench", "files", "gallery", "instruments.drivers",
-                             "report", "running", "scenario", "scoring", "simulation"},
+    "cli": PURE | READING | {"analysis", "bench", "detectors", "files", "gallery",
+                             "instruments.drivers", "report", "running", "scenario", "scoring",
+                             "simulation"},
     "__main__": {"cli"},
     "__init__": {"errors", "recording", "analysis", "bench", "files", "running", "scenario",
                  "scoring", "simulation"},

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from emgsim.errors import InputError
+from emgsim.files.content import gaps_of
 from emgsim.recording import (
     Channel,
     Event,
@@ -98,8 +99,11 @@ def _recording(arrays: dict[str, Any]) -> Recording:
     else:
         names = arrays.get("channel_names", [f"channel {i + 1}" for i in range(samples.shape[1])])
         channels = tuple(Channel(name=str(name), kind="unknown", reference="") for name in names)
-    gaps = tuple(
-        Gap(first_sample=int(first), n_samples=int(n)) for first, n in arrays.get("gaps", [])
+    listed = arrays.get("gaps")
+    gaps = (
+        gaps_of(samples)
+        if listed is None
+        else tuple(Gap(first_sample=int(first), n_samples=int(n)) for first, n in listed)
     )
     return Recording(
         samples_uv=samples,

@@ -101,7 +101,13 @@ def _scores(record: RunRecord) -> dict[str, Any]:
     shown = [row for row in rows if row.get("detectable") or row.get("found_id") is not None]
     shown.sort(key=lambda row: (-float(row.get("amplitude_uv") or 0), str(row.get("truth_id"))))
     units = {row.get("truth_id") for row in rows} - {row.get("truth_id") for row in shown}
-    return {"score_rows": shown, "n_units_not_shown": len(units)}
+    strata = [
+        {"path": path, **row}
+        for path in paths(record)
+        for row in record.strata.get(path, [])
+        if row["tp"] or row["fp"] or row["fn"]
+    ]
+    return {"score_rows": shown, "n_units_not_shown": len(units), "strata_rows": strata}
 
 
 def _chain(record: RunRecord) -> dict[str, Any]:

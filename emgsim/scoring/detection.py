@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from emgsim.scoring.intervals import Interval, bootstraps
+from emgsim.scoring.intervals import NO_INTERVAL, Interval
 from emgsim.scoring.score import Score
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-N_STEPS = 100  # of Newton; some ten are taken
+LEAST_RECORDINGS = 5  # fewer cannot say how recordings differ
+N_STEPS = 500  # of Fisher's scoring; some twenty are taken
 LARGEST_STEP = 1.0  # of the standardised coefficients ...
 LARGEST_GROWTH = 0.5  # ... and of themselves beside it, so that no step leaps far over the maximum
 CLOSE = 1e-9  # relative
+SLOPES = np.geomspace(1e-3, 1e5, 65)  # per SD of the SNR: from flat to a step
+FINE = np.linspace(-1, 1, 17)  # places about the best of a coarser search, in its steps
+SMALLEST = 1e-300  # determinant of the information: that of a step between two SNR is 0
+FARTHEST = 1e3  # SD of the SNR; a bound beyond is none
+BOUND_CLOSE = 1e-5  # SD of the SNR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +53,6 @@ class DetectionCurve:
 def detection_curve(
     snr_db: Floats,
     is_detected: Bools,
-    rng: np.random.Generator,
     *,
     recordings: Ints | None = None,
 ) -> DetectionCurve:
@@ -57,17 +62,21 @@ def detection_curve(
     finite answer where everything above some SNR is found and nothing below. It rises from 0 to 1:
     no share of misses that no SNR cures, and none that is found by chance, is modelled.
 
+    An interval holds every point at which the penalised likelihood, with the curve held there, is
+    not much below its maximum (Heinze & Schemper 2002, Stat Med 21:2409). Twice the difference of
+    the logarithms is divided by the design effect of the recordings, the variance of their sums
+    over that of as many independent detections (Rao & Scott 1984, Ann Stat 12:46), and held
+    against Student's quantile squared. A curve that does not rise bounds nothing.
+
     Parameters
     ----------
     snr_db
         Shape ``(n,)``, finite.
     is_detected
         Shape ``(n,)``.
-    rng
-        Draws the resamples of the intervals.
     recordings
-        Number of the recording that each is of, shape ``(n,)``: those of one recording are drawn
-        together. Without it all are taken as independent. From `LEAST_RECORDINGS` on there are
+        Number of the recording that each is of, shape ``(n,)``: those of one recording may be
+        alike. Without it all are taken as independent. From `LEAST_RECORDINGS` on there are
         intervals.
 
     Raises
@@ -88,19 +97,19 @@ def detection_curve(
         raise ValueError(
             f"a curve needs both found and missed ones, got {int(y.sum())} of {x.size}"
         )
-    names, of = np.unique(of, return_inverse=True)
-
-    def points_db(drawn: Floats) -> Floats:
-        return _points_db(x, y, drawn[:, of])
-
-    at_50_db, at_99_db = points_db(np.ones((1, names.size)))[0].tolist()
-    interval_50, interval_99 = bootstraps(points_db, names.size, rng)
+    centre, scale = float(np.mean(x)), float(np.std(x))
+    curve = _Curve((x - centre) / scale, y, np.unique(of, return_inverse=True)[1])
+    points_db, intervals = [], []
+    for share in (0.5, 0.99):
+        points_db.append(centre + scale * curve.point(share))
+        low, high = curve.interval(share)
+        intervals.append(Interval(centre + scale * low, centre + scale * high))
     return DetectionCurve(
         n=x.size,
-        snr_50_db=at_50_db,
-        snr_99_db=at_99_db,
-        snr_50_interval=interval_50,
-        snr_99_interval=interval_99,
+        snr_50_db=points_db[0],
+        snr_99_db=points_db[1],
+        snr_50_interval=intervals[0],
+        snr_99_interval=intervals[1],
     )
 
 
@@ -119,72 +128,113 @@ def detections(scores: Sequence[Score]) -> tuple[Floats, Bools, Ints]:
     return np.array(snr_db, float), np.array(is_found, bool), np.array(recording, np.int64)
 
 
-def _points_db(x: Floats, y: Floats, weights: Floats) -> Floats:
-    """Return the 50 % and 99 % points of each fit, shape ``(n_fits, 2)``."""
-    centre, scale = float(np.mean(x)), float(np.std(x))
-    intercept, slope = _fit((x - centre) / scale, y, weights)
-    found = (weights @ y) / weights.sum(axis=1)
-    is_mixed = (found > 0) & (found < 1)
-    rises = is_mixed & (slope > 0)
-    points = np.empty((weights.shape[0], 2))
-    for k, share in enumerate((0.5, 0.99)):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            points[:, k] = centre + scale * (_logit(share) - intercept) / slope
-        # where nothing rises, the share that was found stands for every SNR
-        points[~rises, k] = np.where(found[~rises] >= share, -np.inf, np.inf)
-    points[is_mixed & np.isnan(slope)] = np.nan
-    return points
+class _Curve:
+    """The curve of standardised SNR ``z`` and detections ``y``, of recordings 0, 1, ..."""
+
+    def __init__(self, z: Floats, y: Floats, of: Ints) -> None:
+        self._z, self._y, self._of = z, y, of
+        self._intercept, self._slope = _fit(z, y)
+        self._best = float(_likelihood(self._intercept + self._slope * z, z, y))
+
+    def point(self, share: float) -> float:
+        """Return where the curve reaches a share.
+
+        Where nothing rises, the share that was found stands for every SNR.
+        """
+        if self._slope > 0:
+            return (_logit(share) - self._intercept) / self._slope
+        return -math.inf if np.mean(self._y) >= share else math.inf
+
+    def interval(self, share: float) -> Interval:
+        """Return the 95 % interval of that point; none of too few recordings."""
+        n = int(self._of.max()) + 1
+        if n < LEAST_RECORDINGS:
+            return NO_INTERVAL
+        if self._slope <= 0:
+            return Interval(-math.inf, math.inf)
+        most = float(special.stdtrit(n - 1, 0.975)) ** 2
+        middle = self.point(share)
+
+        def is_inside(point: float) -> bool:
+            return self.loss(point, share) <= most * self._design_effect(point)
+
+        return Interval(_edge(middle, -1, is_inside), _edge(middle, 1, is_inside))
+
+    def loss(self, point: float, share: float) -> float:
+        """Return twice the log likelihood that is lost if the curve is to pass a point."""
+        z, y, height = self._z - point, self._y, _logit(share)
+        slopes = SLOPES
+        for _ in range(3):
+            held = _likelihood(height + slopes[:, None] * z, self._z, y)
+            k = int(np.argmax(held))
+            step = math.log(slopes[1] / slopes[0])
+            best, slopes = float(held[k]), slopes[k] * np.exp(step * FINE)
+        return max(0.0, 2 * (self._best - best))
+
+    def _design_effect(self, point: float) -> float:
+        """Return how much more a point of the curve varies than if all were independent."""
+        z, eta = self._z, self._intercept + self._slope * self._z
+        residuals, inverse = _scored(eta, z, self._y)
+        weights = inverse @ np.array([1.0, point])
+        parts = residuals * (weights[0] + weights[1] * z)
+        sums = np.bincount(self._of, parts)
+        return float(np.sum(sums**2) / np.sum(parts**2))
 
 
-def _fit(z: Floats, y: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Return intercept and slope of each fit; NaN where it has none, as all ``z`` drawn are one.
+def _edge(middle: float, side: int, is_inside: Callable[[float], bool]) -> float:
+    """Return how far from its middle an interval reaches on one side."""
+    inside, outside = 0.0, 0.1
+    while is_inside(middle + side * outside):
+        inside, outside = outside, 2 * outside
+        if outside > FARTHEST:
+            return side * math.inf
+    while outside - inside > BOUND_CLOSE * max(1.0, outside):
+        between = (inside + outside) / 2
+        if is_inside(middle + side * between):
+            inside = between
+        else:
+            outside = between
+    return middle + side * outside
 
-    Newton's method on the penalised likelihood, all fits at once; weights are ``(n_fits, n)``. Of a
-    few cleanly cut data it may have two maxima: the one that is reached from a flat curve counts.
+
+def _fit(z: Floats, y: Floats) -> tuple[float, float]:
+    """Return intercept and slope at the maximum of the penalised likelihood.
+
+    Of a few cleanly cut data it may have two maxima: the one that is reached from a flat curve
+    counts.
     """
-    beta = np.zeros((weights.shape[0], 2))
-    is_open = np.ones(weights.shape[0], bool)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for _ in range(N_STEPS):
-            step = _newton_step(beta, z, y, weights)
-            size = np.max(np.abs(beta), axis=1, keepdims=True)
-            most = LARGEST_STEP + LARGEST_GROWTH * size
-            step *= np.minimum(1.0, most / np.max(np.abs(step), axis=1, keepdims=True))
-            beta += step
-            is_open = np.max(np.abs(step), axis=1) > CLOSE * (1 + size[:, 0])
-            if not np.any(is_open):
-                break
-    beta[is_open] = np.nan
-    return beta[:, 0], beta[:, 1]
+    beta = np.zeros(2)
+    for _ in range(N_STEPS):
+        residuals, inverse = _scored(beta[0] + beta[1] * z, z, y)
+        step = inverse @ np.array([np.sum(residuals), residuals @ z])
+        size = float(np.max(np.abs(beta)))
+        most = LARGEST_STEP + LARGEST_GROWTH * size
+        beta = beta + step * min(1.0, most / max(float(np.max(np.abs(step))), CLOSE))
+        if np.max(np.abs(step)) < CLOSE * (1 + size):
+            break
+    return float(beta[0]), float(beta[1])
 
 
-def _newton_step(beta: Floats, z: Floats, y: Floats, weights: Floats) -> Floats:
-    """Return the step of each fit, shape ``(n_fits, 2)``.
+def _scored(eta: Floats, z: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Return Firth's residuals, and the inverse of the information.
 
-    The likelihood is penalised by half the logarithm of its information's determinant, whose
-    derivatives come of the moments of the information and of its own derivatives in ``eta``.
-    Where the curvature is not that of a maximum the step is that of the likelihood alone.
+    The residuals' sum, and their sum with ``z``, are the derivatives of the penalised likelihood.
     """
-    p = special.expit(beta[:, :1] + beta[:, 1:] * z)
-    powers = z[:, None] ** np.arange(5)
-    information = weights * p * (1 - p)
-    i0, i1, i2 = (information @ powers[:, :3]).T
-    s0, s1, s2, s3 = ((information * (1 - 2 * p)) @ powers[:, :4]).T
-    c0, c1, c2, c3, c4 = ((information * (1 - 6 * p * (1 - p))) @ powers).T
-    det = i0 * i2 - i1 * i1
-    det = np.where(det > CLOSE * i0 * i2, det, np.nan)
-    # first and second derivatives of the determinant, relative to it
-    a = (s0 * i2 + i0 * s2 - 2 * i1 * s1) / det
-    b = (s1 * i2 + i0 * s3 - 2 * i1 * s2) / det
-    aa = (c0 * i2 + 2 * s0 * s2 + i0 * c2 - 2 * (s1 * s1 + i1 * c1)) / det
-    ab = (c1 * i2 + s0 * s3 + s1 * s2 + i0 * c3 - 2 * (s2 * s1 + i1 * c2)) / det
-    bb = (c2 * i2 + 2 * s1 * s3 + i0 * c4 - 2 * (s2 * s2 + i1 * c3)) / det
-    u, v = ((weights * (y - p)) @ powers[:, :2]).T + np.array([a, b]) / 2
-    h00, h01, h11 = i0 - (aa - a * a) / 2, i1 - (ab - a * b) / 2, i2 - (bb - b * b) / 2
-    is_top = (h00 > 0) & (h00 * h11 - h01 * h01 > 0)
-    h00, h01, h11 = (np.where(is_top, h, i) for h, i in ((h00, i0), (h01, i1), (h11, i2)))
-    step = np.column_stack([h11 * u - h01 * v, h00 * v - h01 * u])
-    return np.asarray(step / (h00 * h11 - h01 * h01)[:, None])
+    p = special.expit(eta)
+    information = p * (1 - p)
+    i0, i1, i2 = (float(information @ z**k) for k in range(3))
+    inverse = np.array([[i2, -i1], [-i1, i0]]) / max(i0 * i2 - i1 * i1, SMALLEST)
+    leverage = information * (inverse[0, 0] + 2 * inverse[0, 1] * z + inverse[1, 1] * z * z)
+    return y - p + leverage * (0.5 - p), inverse
+
+
+def _likelihood(eta: Floats, z: Floats, y: Floats) -> Floats:
+    """Return the penalised log likelihood of curves, ``eta`` of shape ``(..., n)``."""
+    p = special.expit(eta)
+    information = p * (1 - p)
+    i0, i1, i2 = (information @ z**k for k in range(3))
+    penalty = 0.5 * np.log(np.maximum(i0 * i2 - i1 * i1, SMALLEST))
+    return np.asarray(eta @ y - np.sum(np.logaddexp(0.0, eta), axis=-1) + penalty)
 
 
 def _logit(share: float) -> float:

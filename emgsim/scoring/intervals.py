@@ -103,34 +103,14 @@ def bootstrap(
     >>> bool(0.80 < low < f1.mean() < high < 0.95)
     True
     """
-
-    def column(drawn: Floats) -> Floats:
-        return statistic(drawn)[:, None]
-
-    return bootstraps(column, n_recordings, rng, n_resamples=n_resamples)[0]
-
-
-def bootstraps(
-    statistics: Statistic,
-    n_recordings: int,
-    rng: np.random.Generator,
-    *,
-    n_resamples: int = N_RESAMPLES,
-) -> tuple[Interval, ...]:
-    """Return the intervals of several statistics of the same resamples; see `bootstrap`.
-
-    ``statistics`` returns shape ``(n_resamples, n_statistics)``.
-    """
     n = n_recordings
-    estimates = np.asarray(statistics(np.ones((1, n)))[0])
     if n < LEAST_RECORDINGS:
-        return (NO_INTERVAL,) * estimates.size
+        return NO_INTERVAL
+    estimate = float(statistic(np.ones((1, n)))[0])
     drawn = rng.multinomial(n, np.full(n, 1 / n), size=n_resamples).astype(float)
-    parts = [statistics(drawn[a : a + CHUNK]) for a in range(0, n_resamples, CHUNK)]
+    parts = [statistic(drawn[a : a + CHUNK]) for a in range(0, n_resamples, CHUNK)]
     wide = math.sqrt(n / (n - 1)) * float(special.stdtrit(n - 1, 0.975))
-    left_out = statistics(1 - np.eye(n))
-    columns = zip(np.concatenate(parts).T, estimates.tolist(), left_out.T, strict=True)
-    return tuple(_bca(values, estimate, without, wide) for values, estimate, without in columns)
+    return _bca(np.concatenate(parts), estimate, statistic(1 - np.eye(n)), wide)
 
 
 def _bca(values: Floats, estimate: float, left_out: Floats, wide: float) -> Interval:

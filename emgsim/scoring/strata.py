@@ -37,6 +37,24 @@ class Stratum:
     high: float
     counts: Counts
 
+    def row(self) -> dict[str, object]:
+        """Return the stratum as plain values; None for an open end and for what is not known."""
+        c = self.counts
+        values: dict[str, object] = {
+            "by": self.by,
+            "low": self.low,
+            "high": self.high,
+            "tp": c.tp,
+            "fp": c.fp,
+            "fn": c.fn,
+            "sensitivity": c.sensitivity,
+            "precision": c.precision,
+        }
+        return {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in values.items()
+        }
+
     def __str__(self) -> str:
         c = self.counts
         return (

@@ -22,11 +22,14 @@ def units(draw: st.DrawFn) -> FoundUnit:
     times = draw(hnp.arrays(float, st.integers(0, 5), elements=finite))
     shape = (draw(st.integers(1, 5)), draw(st.integers(1, 2)))
     return FoundUnit(
-        id=draw(st.integers(0, 10**6)), discharge_times_s=np.sort(times),
+        id=draw(st.integers(0, 10**6)),
+        discharge_times_s=np.sort(times),
         muap_uv=draw(hnp.arrays(float, shape, elements=finite)),
-        muap_start_s=draw(finite), measures=draw(numbers),
+        muap_start_s=draw(finite),
+        measures=draw(numbers),
         intervals=draw(st.dictionaries(st.text(), st.tuples(finite, finite), max_size=2)),
-        confidence=draw(st.none() | hnp.arrays(float, times.size, elements=finite)))
+        confidence=draw(st.none() | hnp.arrays(float, times.size, elements=finite)),
+    )
 
 
 @st.composite
@@ -34,23 +37,44 @@ def runs(draw: st.DrawFn) -> FoundRun:
     """Draw a run of activity at rest."""
     times = draw(hnp.arrays(float, st.integers(0, 5), elements=finite))
     return FoundRun(
-        kind=draw(st.text()), onset_s=draw(finite), offset_s=draw(finite),
+        kind=draw(st.text()),
+        onset_s=draw(finite),
+        offset_s=draw(finite),
         discharge_times_s=np.sort(times),
         potential_uv=draw(hnp.arrays(float, (draw(st.integers(1, 5)), 1), elements=finite)),
-        potential_start_s=draw(finite), probability=draw(finite),
-        grade=draw(st.none() | finite), measures=draw(numbers))
+        potential_start_s=draw(finite),
+        probability=draw(finite),
+        grade=draw(st.none() | finite),
+        measures=draw(numbers),
+    )
 
 
 all_findings = st.builds(
-    Findings, units=st.lists(units(), max_size=3).map(tuple),
+    Findings,
+    units=st.lists(units(), max_size=3).map(tuple),
     runs=st.lists(runs(), max_size=2).map(tuple),
-    axes=st.lists(st.builds(AxisFinding, axis=st.text(), value=st.text(), probabilities=numbers,
-                            because=numbers), max_size=2).map(tuple),
-    events=st.lists(st.builds(Event, kind=st.text(), onset_s=finite, offset_s=finite,
-                              grade=st.none() | finite, source=st.text()), max_size=2).map(tuple),
-    measures=st.lists(st.fixed_dictionaries({"id": st.text(), "value": finite}),
-                      max_size=2).map(tuple),
-    muap_rate_hz=st.floats(0, 1e6), plan=st.text(),
+    axes=st.lists(
+        st.builds(
+            AxisFinding, axis=st.text(), value=st.text(), probabilities=numbers, because=numbers
+        ),
+        max_size=2,
+    ).map(tuple),
+    events=st.lists(
+        st.builds(
+            Event,
+            kind=st.text(),
+            onset_s=finite,
+            offset_s=finite,
+            grade=st.none() | finite,
+            source=st.text(),
+        ),
+        max_size=2,
+    ).map(tuple),
+    measures=st.lists(st.fixed_dictionaries({"id": st.text(), "value": finite}), max_size=2).map(
+        tuple
+    ),
+    muap_rate_hz=st.floats(0, 1e6),
+    plan=st.text(),
 )
 
 
@@ -70,9 +94,14 @@ def test_findings_come_back_exactly(tmp_path, findings):
 
 def test_what_is_not_known_is_null_and_comes_back_as_nan(tmp_path):
     """JSON has no NaN: a measure that a potential does not have, and a lost sample, are null."""
-    unit = FoundUnit(id=1, discharge_times_s=np.array([0.5]), muap_uv=np.array([[np.nan], [1.0]]),
-                     muap_start_s=0.0, measures={"rise_time_us": np.nan},
-                     intervals={"rise_time_us": (np.nan, 2.0)})
+    unit = FoundUnit(
+        id=1,
+        discharge_times_s=np.array([0.5]),
+        muap_uv=np.array([[np.nan], [1.0]]),
+        muap_start_s=0.0,
+        measures={"rise_time_us": np.nan},
+        intervals={"rise_time_us": (np.nan, 2.0)},
+    )
     path = tmp_path / "f.json"
     write_findings(path, Findings(units=(unit,)))
     assert "NaN" not in path.read_text("utf-8")
@@ -109,17 +138,30 @@ def known(content: str, reason: str, error: type[BaseException]):
 @pytest.mark.parametrize(
     "content",
     [
-        "", "{", "5", "[]", "{}", '{"units": null}', '{"units": 5}', '{"units": [[]]}',
-        '{"units": [{}]}', '{"units": [{"discharge_times_s": {}}]}',
-        '{"units": [{"discharge_times_s": ["x"]}]}', '{"units": [{"discharge_times_s": [[1], 2]}]}',
-        '{"units": [{"discharge_times_s": [NaN]}]}', '{"units": [{"discharge_times_s": [1e999]}]}',
+        "",
+        "{",
+        "5",
+        "[]",
+        "{}",
+        '{"units": null}',
+        '{"units": 5}',
+        '{"units": [[]]}',
+        '{"units": [{}]}',
+        '{"units": [{"discharge_times_s": {}}]}',
+        '{"units": [{"discharge_times_s": ["x"]}]}',
+        '{"units": [{"discharge_times_s": [[1], 2]}]}',
+        '{"units": [{"discharge_times_s": [NaN]}]}',
+        '{"units": [{"discharge_times_s": [1e999]}]}',
         '{"units": [{"discharge_times_s": [], "id": "x"}]}',
         '{"units": [{"discharge_times_s": [], "muap_uv": [[1], [1, 2]]}]}',
         '{"units": [{"discharge_times_s": [], "measures": 5}]}',
         '{"units": [{"discharge_times_s": [1], "confidence": [0.5, 0.5]}]}',
-        '{"units": [], "runs": [{}]}', '{"units": [], "axes": [{"axis": "x"}]}',
-        '{"units": [], "events": [{}]}', '{"units": [], "events": [5]}',
-        '{"units": [], "measures": 5}', '{"units": [], "muap_rate_hz": "x"}',
+        '{"units": [], "runs": [{}]}',
+        '{"units": [], "axes": [{"axis": "x"}]}',
+        '{"units": [], "events": [{}]}',
+        '{"units": [], "events": [5]}',
+        '{"units": [], "measures": 5}',
+        '{"units": [], "muap_rate_hz": "x"}',
         known('{"units": [{"discharge_times_s": [], "id": 1e999}]}', "infinite id", OverflowError),
         known('{"units": [{"discharge_times_s": [], "muap_uv": 5}]}', "scalar MUAP", IndexError),
         known("[" * 100_000, "deep nesting", RecursionError),

@@ -44,8 +44,10 @@ def recordings(draw: st.DrawFn) -> Recording:
     return Recording(
         samples_uv=samples.astype(np.float64),
         rate_hz=draw(st.floats(1e-3, 1e6)),
-        channels=tuple(draw(st.builds(Channel, name=names, kind=names, reference=names,
-                                      band_hz=band)) for _ in range(channels)),
+        channels=tuple(
+            draw(st.builds(Channel, name=names, kind=names, reference=names, band_hz=band))
+            for _ in range(channels)
+        ),
         start_s=draw(finite),
         gaps=(gap,) if gap.n_samples else (),
     )
@@ -70,29 +72,52 @@ def truths(draw: st.DrawFn) -> Truth:
         times = draw(hnp.arrays(float, st.integers(0, 5), elements=st.floats(0, 1e3)))
         shape = (draw(st.integers(0, 6)), channels)
         return MotorUnit(
-            id=number, muscle=draw(names), threshold=draw(st.floats(0, 1)),
-            n_fibres=draw(st.integers(1, 500)), discharge_times_s=np.sort(times),
+            id=number,
+            muscle=draw(names),
+            threshold=draw(st.floats(0, 1)),
+            n_fibres=draw(st.integers(1, 500)),
+            discharge_times_s=np.sort(times),
             muap_uv=draw(hnp.arrays(float, shape, elements=finite)),
-            muap_start_s=draw(st.floats(-0.1, 0.1)), arrival_s=draw(st.floats(0, 0.1)),
-            fibres=draw(st.none() | fibre_truths(times.size)))
+            muap_start_s=draw(st.floats(-0.1, 0.1)),
+            arrival_s=draw(st.floats(0, 0.1)),
+            fibres=draw(st.none() | fibre_truths(times.size)),
+        )
 
     def source(number: int) -> SpontaneousSource:
         n = draw(st.integers(0, 4))
         shape = (draw(st.integers(0, 6)), channels)
         return SpontaneousSource(
-            name=draw(names), kind=draw(names), discharge_times_s=np.arange(n) / 7,
-            gains=np.linspace(1, 0.5, n), unit_id=draw(st.none() | st.integers(0, 9)),
+            name=draw(names),
+            kind=draw(names),
+            discharge_times_s=np.arange(n) / 7,
+            gains=np.linspace(1, 0.5, n),
+            unit_id=draw(st.none() | st.integers(0, 9)),
             potential_uv=draw(hnp.arrays(float, shape, elements=finite)),
-            potential_start_s=draw(st.floats(-0.1, 0.1)))
+            potential_start_s=draw(st.floats(-0.1, 0.1)),
+        )
 
     effort = draw(hnp.arrays(float, st.integers(0, 5), elements=st.floats(0, 1)))
     return Truth(
         units=tuple(unit(number) for number in ids),
         muap_rate_hz=draw(st.floats(1, 1e6)),
-        events=tuple(draw(st.lists(st.builds(
-            Event, kind=names, onset_s=finite, offset_s=finite,
-            grade=st.none() | finite, source=names), max_size=2))),
-        effort_times_s=np.arange(effort.size) / 10, effort=effort, force=effort / 2,
+        events=tuple(
+            draw(
+                st.lists(
+                    st.builds(
+                        Event,
+                        kind=names,
+                        onset_s=finite,
+                        offset_s=finite,
+                        grade=st.none() | finite,
+                        source=names,
+                    ),
+                    max_size=2,
+                )
+            )
+        ),
+        effort_times_s=np.arange(effort.size) / 10,
+        effort=effort,
+        force=effort / 2,
         needle_path=tuple(draw(st.lists(st.dictionaries(names, finite, max_size=2), max_size=2))),
         spontaneous=tuple(source(number) for number in range(draw(st.integers(0, 2)))),
         needle=draw(st.dictionaries(names, finite, max_size=2)),
@@ -142,8 +167,9 @@ def test_a_recording_and_its_truth_come_back(tmp_path, recording, truth):
 
 def test_two_writes_are_the_same_bytes(tmp_path):
     """No clock is in the file: a run's digest depends on its data alone."""
-    recording = Recording(samples_uv=np.arange(9.0)[:, None], rate_hz=48e3,
-                          channels=(Channel(name="needle"),))
+    recording = Recording(
+        samples_uv=np.arange(9.0)[:, None], rate_hz=48e3, channels=(Channel(name="needle"),)
+    )
     write_npz(tmp_path / "a.npz", recording)
     write_npz(tmp_path / "b.npz", recording)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
@@ -161,20 +187,34 @@ def test_samples_and_rate_are_all_that_a_foreign_file_needs(tmp_path):
 
 def test_names_of_a_foreign_file_are_kept(tmp_path):
     """channel_names, as other tools write them, name the columns."""
-    np.savez(tmp_path / "r.npz", samples_uv=np.zeros((3, 2)), rate_hz=1.0,
-             channel_names=["left", "right"])
+    np.savez(
+        tmp_path / "r.npz",
+        samples_uv=np.zeros((3, 2)),
+        rate_hz=1.0,
+        channel_names=["left", "right"],
+    )
     assert [c.name for c in read_npz(tmp_path / "r.npz")[0].channels] == ["left", "right"]
 
 
 GOOD = {"samples_uv": np.zeros((5, 1)), "rate_hz": 1.0}
-UNIT = {"id": 1, "muscle": "m", "threshold": 0.1, "n_fibres": 1, "muap_start_s": 0.0,
-        "arrival_s": 0.0, "n_muap_samples": 1}
+UNIT = {
+    "id": 1,
+    "muscle": "m",
+    "threshold": 0.1,
+    "n_fibres": 1,
+    "muap_start_s": 0.0,
+    "arrival_s": 0.0,
+    "n_muap_samples": 1,
+}
 
 
 def truth_json(units: object) -> np.ndarray:
     """Return a truth's head with these units."""
-    return np.array(json.dumps({"units": units, "muap_rate_hz": 1.0, "events": [], "needle": {},
-                                "conditions": []}))
+    return np.array(
+        json.dumps(
+            {"units": units, "muap_rate_hz": 1.0, "events": [], "needle": {}, "conditions": []}
+        )
+    )
 
 
 def known(reason: str, error: type[BaseException], *values: object):
@@ -200,20 +240,48 @@ def known(reason: str, error: type[BaseException], *values: object):
         (GOOD | {"truth_json": np.array("[")}, "invalid recording"),
         (GOOD | {"truth_json": np.array("{}")}, "units"),
         (GOOD | {"truth_json": truth_json([UNIT])}, "spike_times_s"),
-        known("a scalar has no shape[1]", IndexError,
-              GOOD | {"samples_uv": np.array(5.0)}, "samples_uv"),
-        known("complex samples lose their imaginary part", Warning,
-              GOOD | {"samples_uv": np.ones((2, 1), complex)}, "complex"),
-        known("a unit that is no table", AttributeError,
-              GOOD | {"truth_json": truth_json([1])}, "invalid recording"),
-        known("fewer MUAPs than units", IndexError,
-              GOOD | {"truth_json": truth_json([UNIT]), "spike_times_s": np.zeros(1),
-                      "spike_units": np.ones(1), "muaps_uv": np.zeros((0, 0, 1))},
-              "invalid recording"),
-        known("spikes and units of unlike number", IndexError,
-              GOOD | {"truth_json": truth_json([UNIT]), "spike_times_s": np.zeros(2),
-                      "spike_units": np.ones(3), "muaps_uv": np.zeros((1, 1, 1))},
-              "invalid recording"),
+        known(
+            "a scalar has no shape[1]",
+            IndexError,
+            GOOD | {"samples_uv": np.array(5.0)},
+            "samples_uv",
+        ),
+        known(
+            "complex samples lose their imaginary part",
+            Warning,
+            GOOD | {"samples_uv": np.ones((2, 1), complex)},
+            "complex",
+        ),
+        known(
+            "a unit that is no table",
+            AttributeError,
+            GOOD | {"truth_json": truth_json([1])},
+            "invalid recording",
+        ),
+        known(
+            "fewer MUAPs than units",
+            IndexError,
+            GOOD
+            | {
+                "truth_json": truth_json([UNIT]),
+                "spike_times_s": np.zeros(1),
+                "spike_units": np.ones(1),
+                "muaps_uv": np.zeros((0, 0, 1)),
+            },
+            "invalid recording",
+        ),
+        known(
+            "spikes and units of unlike number",
+            IndexError,
+            GOOD
+            | {
+                "truth_json": truth_json([UNIT]),
+                "spike_times_s": np.zeros(2),
+                "spike_units": np.ones(3),
+                "muaps_uv": np.zeros((1, 1, 1)),
+            },
+            "invalid recording",
+        ),
     ],
 )
 def test_a_file_with_wrong_content_is_an_input_error(tmp_path, arrays, said):
@@ -230,8 +298,9 @@ def test_a_file_with_wrong_content_is_an_input_error(tmp_path, arrays, said):
 def a_zip() -> bytes:
     """Return the bytes of a good recording."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, samples_uv=np.random.default_rng(1).normal(size=(500, 1)),
-                        rate_hz=1.0)
+    np.savez_compressed(
+        buffer, samples_uv=np.random.default_rng(1).normal(size=(500, 1)), rate_hz=1.0
+    )
     return buffer.getvalue()
 
 
@@ -246,7 +315,8 @@ def a_giant() -> bytes:
     """Return a small file whose header claims eight petabytes."""
     header, buffer = io.BytesIO(), io.BytesIO()
     np.lib.format.write_array_header_1_0(
-        header, {"descr": "<f8", "fortran_order": False, "shape": (10**15, 1)})
+        header, {"descr": "<f8", "fortran_order": False, "shape": (10**15, 1)}
+    )
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("samples_uv.npy", header.getvalue())
     return buffer.getvalue()

@@ -18,7 +18,7 @@ from emgsim.scoring import (
     pooled_interval,
     wilson,
 )
-from emgsim.scoring.intervals import LEAST_RECORDINGS, Z95, _bca, bootstraps
+from emgsim.scoring.intervals import LEAST_RECORDINGS, Z95, _bca
 
 OUTCOMES = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -234,14 +234,3 @@ def test_a_statistic_that_is_mostly_undefined_has_no_interval() -> None:
         return np.where(drawn[:, 0] >= 1, 1.0, np.nan)
 
     assert all(map(math.isnan, bootstrap(rarely, 20, np.random.default_rng(1))))
-
-
-def test_several_statistics_share_their_resamples() -> None:
-    """Twice the mean has twice the interval."""
-    values = np.random.default_rng(2).standard_normal(20)
-
-    def both(drawn: np.ndarray) -> np.ndarray:
-        return (drawn @ values / 20)[:, None] * [1.0, 2.0]
-
-    one, two = bootstraps(both, 20, np.random.default_rng(3))
-    assert two == pytest.approx((2 * one.low, 2 * one.high))
