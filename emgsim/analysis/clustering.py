@@ -16,8 +16,10 @@ FLOOR_SHARE = 1.6  # two snippets of one unit differ by the floor of both
 
 def aligned(samples: Floats, peaks: Counts) -> Floats:
     """Return the peaks' positions to a fraction of a sample."""
-    inside = peaks[(peaks > 0) & (peaks < samples.size - 1)]
-    vertex = peak_offset(samples[inside - 1], samples[inside], samples[inside + 1])
+    inside = peaks[(peaks > 0) & (peaks < samples.shape[-1] - 1)]
+    rows = np.atleast_2d(samples)
+    loudest = np.abs(rows[:, inside]).argmax(axis=0)
+    vertex = peak_offset(*(rows[loudest, inside + k] for k in (-1, 0, 1)))
     return np.asarray(inside + vertex)
 
 
@@ -29,7 +31,7 @@ def similar_spikes(
     Parameters
     ----------
     samples
-        Shape ``(n,)``.
+        Shape ``(n,)`` or ``(n_channels, n)``.
     peaks
         Indices of the spikes.
     sd

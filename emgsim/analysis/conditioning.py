@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +22,25 @@ WHITEST = 0.05  # of the floor's largest density: no frequency is raised beyond 
 
 @dataclass(frozen=True, kw_only=True)
 class Conditioned:
-    """A filtered signal, shape ``(n,)``, and where it may be trusted."""
+    """A filtered signal, and where it may be trusted.
+
+    ``samples`` are ``(n,)`` of one channel or ``(n_channels, n)`` of several, ``usable`` ``(n,)``.
+    """
 
     samples: Floats
     usable: Flags
     rate_hz: float
     start_s: float
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples of each channel."""
+        return int(self.samples.shape[-1])
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels that are looked at together."""
+        return int(np.atleast_2d(self.samples).shape[0])
 
     @property
     def usable_s(self) -> float:
@@ -69,6 +83,27 @@ def condition(samples_uv: Floats, rate_hz: float, start_s: float, plan: NeedlePl
     )
 
 
+def stacked(signals: Sequence[Conditioned]) -> Conditioned:
+    """Return signals of one recording as one of several channels, each over its own rms.
+
+    What is missing in one channel is usable in none: a discharge is looked for in all of them.
+
+    Raises
+    ------
+    ValueError
+        If there is no signal, or they do not have one rate, start and length.
+    """
+    if not signals:
+        raise ValueError("signals: expected at least one, got none")
+    if len({(s.rate_hz, s.start_s, s.n_samples) for s in signals}) > 1:
+        raise ValueError("signals must share rate_hz, start_s and length")
+    if len(signals) == 1:
+        return signals[0]
+    rows = [s.samples / max(float(np.std(s.samples)), 1e-30) for s in signals]
+    usable = np.logical_and.reduce([s.usable for s in signals])
+    return replace(signals[0], samples=np.array(rows), usable=usable)
+
+
 def band(frequency_hz: Floats, highpass_hz: float, lowpass_hz: float) -> Floats:
     """Return the gain of a second-order high-pass and of a half-cosine low-pass edge."""
     ratio = np.divide(
@@ -96,10 +131,16 @@ def whitened(signal: Conditioned, floor: Floats, lowpass_hz: float) -> Condition
     signal
         What is to be whitened.
     floor
-        Shape ``(n,)``, what is left when all known discharges are taken away.
+        Shape of the signal's samples, what is left when all known discharges are taken away.
     lowpass_hz
         Upper edge of the band; nothing above it is raised.
     """
+    if signal.samples.ndim > 1:
+        rows = [
+            whitened(replace(signal, samples=row), rest, lowpass_hz).samples
+            for row, rest in zip(signal.samples, floor, strict=True)
+        ]
+        return replace(signal, samples=np.array(rows))
     density_hz, density = spectrum_of(floor, signal.usable, signal.rate_hz)
     frequency = fft.rfftfreq(signal.samples.size, 1 / signal.rate_hz)
     inside = density[density_hz < lowpass_hz]

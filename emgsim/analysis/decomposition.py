@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from emgsim.analysis.clustering import similar_spikes
 from emgsim.analysis.conditioning import Conditioned, whitened
 from emgsim.analysis.detection import floor_sd, mean_square, spikes
+from emgsim.analysis.drift import drifts, pieces, rejoined, with_courses
 from emgsim.analysis.identity import merged, split, without_followers
 from emgsim.analysis.learning import Unit, add_discharges, relearned, unit_at
 from emgsim.analysis.plan import NeedlePlan
-from emgsim.analysis.resolution import Dictionary, Discharge, Pursuit
+from emgsim.analysis.resolution import Dictionary, Pursuit
 from emgsim.analysis.revision import revise
 from emgsim.analysis.trains import checked, intervals_of, log_density
 
@@ -26,6 +27,7 @@ APART_S = 0.0015  # two spikes closer than this belong to one potential
 REVISED_S = 0.003  # half the window in which superpositions are explained anew
 ROUNDS = 5  # of looking for more units, in each of two spectra
 LAST_ROUNDS = 3
+FOLLOWED = 3  # rounds with templates that change
 FEWEST = 8  # discharges of a unit
 REGULAR_AT_FIRST = 0.5  # least share of expected intervals while units are still being found
 REGULAR_AT_LAST = 0.70
@@ -41,6 +43,7 @@ class Model:
     before: int
     units: tuple[Unit, ...] = ()
     variance: float = 1.0
+    n_channels: int = 1
 
     def residual(self, samples: Floats) -> Floats:
         """Return the samples without all discharges."""
@@ -61,7 +64,8 @@ def decompose(
     Parameters
     ----------
     signal
-        Band-passed; it is whitened by the floor as soon as first units are known.
+        Band-passed, of one channel or several that are looked at together (`stacked`); it is
+        whitened by the floor as soon as first units are known.
     plan
         Threshold, window and limits.
     watch
@@ -75,7 +79,8 @@ def decompose(
         The whitened signal that the templates belong to.
     """
     watch = watch or (lambda *_: None)
-    model = Model(before=round(plan.window_ms[0] * 1e-3 * signal.rate_hz))
+    before = round(plan.window_ms[0] * 1e-3 * signal.rate_hz)
+    model = Model(before=before, n_channels=signal.n_channels)
     model = _all_found(signal, model, plan, watch)
     if not model.units:
         return model, signal
@@ -89,6 +94,8 @@ def decompose(
         watch("revised", work, model)
         if not model.units or (turn > 0 and len(model.units) == n):
             break
+    model = followed(work, model, plan)
+    watch("followed", work, model)
     return model, work
 
 
@@ -118,7 +125,7 @@ def with_new_units(work: Conditioned, model: Model, plan: NeedlePlan) -> Model:
     rate_hz = work.rate_hz
     peaks = spikes(residual, work.usable, plan.threshold * sd, round(APART_S * rate_hz))
     reach = (round(COMPARED_S[0] * rate_hz), round(COMPARED_S[1] * rate_hz))
-    length = round(sum(plan.window_ms) * 1e-3 * rate_hz)
+    length = work.n_channels * round(sum(plan.window_ms) * 1e-3 * rate_hz)
     groups = similar_spikes(residual, peaks, sd, reach, FEWEST)[:room]
     if not groups:
         return model
@@ -147,28 +154,52 @@ def resolved(
     work: Conditioned, model: Model, *, revised: Literal["", "quickly", "thoroughly"] = ""
 ) -> Model:
     """Find all discharges of the known templates anew, superpositions revised if asked for."""
-    dictionary = Dictionary(model.units, model.before, max(DISTRUST * model.variance, 1e-12))
-    tables = [
-        log_density(intervals_of(u.positions / work.rate_hz), work.rate_hz) for u in model.units
-    ]
-    pursuit = Pursuit(dictionary, work.samples, work.usable, tables)
-    pursuit.fill()
-    if revised:
-        half = round(REVISED_S * work.rate_hz)
-        revise(pursuit, half, thorough=revised == "thoroughly")
+    tables = interval_tables(work, model)
+    found: list[list[tuple[float, float]]] = [[] for _ in model.units]
+    for piece in pieces(work, model.units):
+        pursuit = pursued(piece.work, replace(model, units=piece.units), tables)
         pursuit.fill()
-    found: list[list[Discharge]] = [[] for _ in model.units]
-    for discharge in sorted(pursuit.discharges.values()):
-        found[discharge.unit].append(discharge)
-    units = [
-        replace(
-            unit,
-            positions=np.array([d.position for d in own]),
-            amplitudes=np.array([d.amplitude for d in own]),
-        )
-        for unit, own in zip(model.units, found, strict=True)
-    ]
+        if revised:
+            half = round(REVISED_S * work.rate_hz)
+            revise(pursuit, half, thorough=revised == "thoroughly")
+            pursuit.fill()
+        for discharge in sorted(pursuit.discharges.values()):
+            position = discharge.position + piece.start
+            if piece.first <= position < piece.last:
+                found[discharge.unit].append((position, discharge.amplitude))
+    units = []
+    for unit, own in zip(model.units, found, strict=True):
+        positions, amplitudes = np.array(own).reshape(-1, 2).T.copy()
+        units.append(replace(unit, positions=positions, amplitudes=amplitudes))
     return replace(model, units=tuple(units))
+
+
+def interval_tables(work: Conditioned, model: Model) -> list[Floats]:
+    """Return the log density of each unit's intervals in samples."""
+    trains_s = [unit.positions / work.rate_hz for unit in model.units]
+    return [log_density(intervals_of(train_s), work.rate_hz) for train_s in trains_s]
+
+
+def pursued(work: Conditioned, model: Model, tables: list[Floats]) -> Pursuit:
+    """Return a pursuit with a model's steady templates, and no discharge yet."""
+    variance = max(DISTRUST * model.variance, 1e-12)
+    dictionary = Dictionary(model.units, model.before, variance, model.n_channels)
+    return Pursuit(dictionary, work.samples, work.usable, tables)
+
+
+def followed(work: Conditioned, model: Model, plan: NeedlePlan) -> Model:
+    """Decompose anew with templates that change in time, if a unit's potential did."""
+    residual = model.residual(work.samples)
+    if not drifts(work, model.units, residual, model.before):
+        return model
+    for turn in range(FOLLOWED):
+        if turn:
+            model = with_new_units(work, model, plan)
+        model = learned(work, replace(model, units=with_courses(work, model.units)))
+        model = replace(model, units=rejoined(model.units, work.rate_hz, work.n_channels))
+        model = learned(work, resolved(work, learned(work, model), revised="quickly"))
+        model = pruned(model, work, plan, REGULAR_AT_LAST, least_clear=LEAST_CLEAR)
+    return replace(model, units=rejoined(model.units, work.rate_hz, work.n_channels))
 
 
 def pruned(
@@ -176,7 +207,7 @@ def pruned(
 ) -> Model:
     """Keep the units whose trains are trains, whole ones, and no echoes of others."""
     keep = []
-    for unit in merged(model.units, work.rate_hz):
+    for unit in merged(model.units, work.rate_hz, work.n_channels):
         train = checked(unit.positions / work.rate_hz)
         if unit.energy < least_clear * model.variance:
             continue

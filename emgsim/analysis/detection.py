@@ -30,6 +30,8 @@ def mean_square(samples: Floats, usable: Flags) -> float:
 
 
 def _awake(samples: Floats, usable: Flags) -> Floats:
+    if samples.ndim > 1:
+        return np.concatenate([_awake(row, usable) for row in samples])
     size = np.abs(samples)
     loud = float(np.quantile(size[usable], 0.75)) if usable.any() else 0.0
     around = ndimage.uniform_filter1d(size, 801, mode="nearest")
@@ -42,7 +44,7 @@ def spikes(samples: Floats, usable: Flags, threshold: float, apart: int) -> Coun
     Parameters
     ----------
     samples
-        Shape ``(n,)``.
+        Shape ``(n,)``, or ``(n_channels, n)``: the channel in which it is highest counts.
     usable
         Where detection is allowed.
     threshold
@@ -50,7 +52,7 @@ def spikes(samples: Floats, usable: Flags, threshold: float, apart: int) -> Coun
     apart
         A peak is the highest within this many samples to either side.
     """
-    size = np.where(usable, np.abs(samples), 0.0)
+    size = np.where(usable, np.abs(np.atleast_2d(samples)).max(axis=0), 0.0)
     top = ndimage.maximum_filter1d(size, 2 * apart + 1, mode="constant")
     peaks = np.flatnonzero((size >= threshold) & (size == top) & (size > 0))
     return peaks.astype(np.int64)
@@ -66,8 +68,11 @@ def peak_offset(before: Floats, at: Floats, after: Floats) -> Floats:
 def snippets(samples: Floats, positions: Floats, before: int, after: int) -> Floats:
     """Return the signal around fractional positions, shape ``(n_positions, before + after)``.
 
-    Column ``before`` lies exactly on each position; band-limited interpolation in between.
+    Column ``before`` lies exactly on each position; band-limited interpolation in between. Of
+    samples ``(n_channels, n)`` the channels stand one after the other in each row.
     """
+    if samples.ndim > 1:
+        return np.hstack([snippets(row, positions, before, after) for row in samples])
     whole = np.floor(positions).astype(np.int64)
     weights = interpolator(positions - whole)
     reach = max(before, after) + 2 * TAPS + 2

@@ -53,7 +53,8 @@ def _parts(unit: Unit, residual: Floats, before: int, rate_hz: float) -> list[Un
     alone = residual.copy()
     add_discharges(alone, unit, before)
     length = unit.template.size
-    pieces = snippets(alone, unit.positions, before, length - before)
+    each = length // np.atleast_2d(residual).shape[0]
+    pieces = snippets(alone, unit.positions, before, each - before)
     scores = _shape_scores(pieces, unit.template)
     best, found = checked(unit.positions / rate_hz).expected + BETTER, []
     for k in (2, 3, 4):
@@ -108,7 +109,7 @@ def groups(points: Floats, k: int, *, sweeps: int = 30) -> NDArray[np.int64]:
     return np.asarray(labels, dtype=np.int64)
 
 
-def merged(units: tuple[Unit, ...], rate_hz: float) -> tuple[Unit, ...]:
+def merged(units: tuple[Unit, ...], rate_hz: float, n_channels: int = 1) -> tuple[Unit, ...]:
     """Join units of one shape whose discharges complete each other to one train."""
     left = sorted(units, key=lambda u: -u.positions.size)
     out: list[Unit] = []
@@ -118,7 +119,7 @@ def merged(units: tuple[Unit, ...], rate_hz: float) -> tuple[Unit, ...]:
         while again:
             again = False
             for other in list(left):
-                joined = _joined(unit, other, rate_hz)
+                joined = _joined(unit, other, rate_hz, n_channels)
                 if joined is not None:
                     left.remove(other)
                     unit, again = joined, True
@@ -126,8 +127,8 @@ def merged(units: tuple[Unit, ...], rate_hz: float) -> tuple[Unit, ...]:
     return tuple(out)
 
 
-def _joined(one: Unit, other: Unit, rate_hz: float) -> Unit | None:
-    likeness, lag = similarity(one.template, other.template)
+def _joined(one: Unit, other: Unit, rate_hz: float, n_channels: int) -> Unit | None:
+    likeness, lag = similarity(one.template, other.template, n_channels)
     if likeness < ALIKE or abs(lag) > FARTHEST_S * rate_hz:
         return None
     if max(one.energy, other.energy) > SAME_ENERGY * min(one.energy, other.energy):
@@ -145,7 +146,7 @@ def _joined(one: Unit, other: Unit, rate_hz: float) -> Unit | None:
     return replace(one, positions=positions[fresh], amplitudes=amplitudes[fresh])
 
 
-def similarity(one: Floats, other: Floats) -> tuple[float, int]:
+def similarity(one: Floats, other: Floats, n_channels: int = 1) -> tuple[float, int]:
     """Return the largest normalised correlation of two templates and its lag in samples.
 
     The lag is that of ``one``'s features behind those of ``other``, sign reversed: adding
@@ -154,9 +155,10 @@ def similarity(one: Floats, other: Floats) -> tuple[float, int]:
     norm = np.sqrt(float(one @ one) * float(other @ other))
     if norm == 0:
         return 0.0, 0
-    cross = signal.correlate(one, other) / norm
+    rows = zip(np.split(one, n_channels), np.split(other, n_channels), strict=True)
+    cross = np.sum([signal.correlate(a, b) for a, b in rows], axis=0) / norm
     at = int(np.argmax(cross))
-    return float(cross[at]), at - (other.size - 1)
+    return float(cross[at]), at - (other.size // n_channels - 1)
 
 
 def without_followers(units: tuple[Unit, ...], rate_hz: float) -> tuple[Unit, ...]:

@@ -12,9 +12,11 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy import fft, signal
+from scipy import fft, ndimage
 
+from emgsim.analysis.detection import Counts
 from emgsim.analysis.learning import Unit
 
 Floats = NDArray[np.float64]
@@ -53,12 +55,17 @@ class Dictionary:
         Column of the spike.
     variance
         Of what no template explains.
+    n_channels
+        That stand one after the other in each template.
     """
 
-    def __init__(self, units: tuple[Unit, ...], before: int, variance: float) -> None:
+    def __init__(
+        self, units: tuple[Unit, ...], before: int, variance: float, n_channels: int = 1
+    ) -> None:
         self.templates = np.array([u.template for u in units])
         self.before = before
-        self.n, self.length = self.templates.shape
+        self.n, self.length = len(units), self.templates.shape[-1] // n_channels
+        self.n_channels = n_channels
         self.energy = np.sum(self.templates**2, axis=1)
         self.variance = variance
         self.amplitude_sd = np.array([u.amplitude_sd for u in units])
@@ -71,7 +78,15 @@ class Dictionary:
     def _cross(self) -> Floats:
         """Correlate every shifted template with every other, lags ``1 - length .. length - 1``."""
         size = fft.next_fast_len(2 * self.length, real=True)
-        spectrum = fft.rfft(self.templates, size, axis=-1)
+        rows = self.templates.reshape(self.n, self.n_channels, self.length)
+        out = self._cross_of(rows[:, 0], size)
+        for channel in range(1, self.n_channels):
+            out += self._cross_of(rows[:, channel], size)
+        return out
+
+    def _cross_of(self, templates: Floats, size: int) -> Floats:
+        """Correlate the shifted templates of one channel, shape ``(units, length)``."""
+        spectrum = fft.rfft(templates, size, axis=-1)
         turns = np.arange(size // 2 + 1)[None, :] * np.arange(PHASES)[:, None] / (size * PHASES)
         moved = spectrum[:, None, :] * np.exp(-2j * np.pi * turns)[None]
         full = fft.irfft(moved[:, :, None, :] * np.conj(spectrum)[None, None], size, axis=-1)
@@ -80,14 +95,19 @@ class Dictionary:
 
     def correlations(self, samples: Floats) -> Floats:
         """Return the correlation with each template by position of the spike, ``(units, n)``."""
-        padded = np.pad(samples, (self.before, self.length))
-        rows = [
-            signal.oaconvolve(padded, template[::-1], mode="valid")[: samples.size]
-            for template in self.templates
-        ]
-        return np.array(rows)
+        size = fft.next_fast_len(6 * self.length, real=True)
+        step, n = size - self.length + 1, samples.shape[-1]
+        out = np.zeros((self.n, n))
+        for k, channel in enumerate(np.atleast_2d(samples)):
+            padded = np.pad(channel, (self.before, self.length + size))
+            spectrum = fft.rfft(sliding_window_view(padded, size)[: n + step : step])
+            own = self.templates[:, k * self.length : (k + 1) * self.length]
+            for unit, template in enumerate(own):
+                pieces = fft.irfft(spectrum * np.conj(fft.rfft(template, size)), size)
+                out[unit] += pieces[:, :step].ravel()[:n]
+        return out
 
-    def gain(self, correlation: Floats, units: slice) -> Floats:
+    def gain(self, correlation: Floats, units: slice | Counts) -> Floats:
         """Return the log likelihood gained by a discharge, from correlations ``(units, m)``.
 
         With the amplitude at its best, ``(c + pull) / (energy + pull)``.
@@ -97,7 +117,7 @@ class Dictionary:
         out *= out
         out *= 1 / (2 * self.variance * (energy + pull))
         out -= pull / (2 * self.variance)
-        out[correlation < LEAST_AMPLITUDE * energy] = -np.inf
+        np.putmask(out, correlation < LEAST_AMPLITUDE * energy, -np.inf)
         return np.asarray(out)
 
     def amplitude(self, unit: int, correlation: float) -> float:
@@ -122,7 +142,7 @@ class Pursuit:
     dictionary
         The templates.
     samples, usable
-        Shape ``(n,)``: the signal, and where discharges may lie.
+        The signal, ``(n,)`` or ``(n_channels, n)``, and where discharges may lie, ``(n,)``.
     log_densities
         Per unit the log density of its intervals by samples.
     """
@@ -135,41 +155,50 @@ class Pursuit:
         log_densities: list[Floats],
     ) -> None:
         self.dictionary = dictionary
-        self.correlation = dictionary.correlations(samples)
-        self.n = samples.size
+        self.n = samples.shape[-1]
+        n_blocks = -(-self.n // BLOCK)
+        self._blocks = np.zeros((dictionary.n, n_blocks, BLOCK))
+        self.correlation = self._blocks.reshape(dictionary.n, -1)[:, : self.n]
+        self.correlation[:] = dictionary.correlations(samples)
         self.log_densities = log_densities
         self.trains: list[list[int]] = [[] for _ in range(dictionary.n)]
         self.discharges: dict[tuple[int, int], Discharge] = {}
         self.barred = np.where(usable, 0.0, -np.inf)
-        self.prior = np.empty((dictionary.n, self.n))
-        for unit in range(dictionary.n):
-            self._refresh_prior(unit, 0)
-        self.best = np.full((dictionary.n, -(-self.n // BLOCK)), -np.inf)
-        self._refresh_blocks(slice(None), 0, self.n)
+        self._prior_blocks = np.full((dictionary.n, n_blocks, BLOCK), -np.inf)
+        self.prior = self._prior_blocks.reshape(dictionary.n, -1)[:, : self.n]
+        self.best = np.full((dictionary.n, n_blocks), -np.inf)
+        for row, table in zip(self.prior, log_densities, strict=True):
+            row[:] = inserted(table, 0, None, None) + self.barred
+        self._top = np.empty(self.best.shape)  # correlation of each block
+        self._has_changed = np.ones(n_blocks, dtype=bool)
+        self._is_stale = np.ones(self.best.shape, dtype=bool)
 
     def gain(self, units: slice, first: int, last: int) -> Floats:
         """Return what a discharge at each sample would add to the objective."""
-        correlation = self.correlation[units, first:last]
-        out = self.dictionary.gain(correlation, units)
-        return out + self.prior[units, first:last] + self.barred[first:last]
+        out = self.dictionary.gain(self.correlation[units, first:last], units)
+        return np.asarray(out + self.prior[units, first:last])
 
-    def _refresh_blocks(self, units: slice, first: int, last: int) -> None:
-        a, b = first // BLOCK, min(-(-last // BLOCK), self.best.shape[1])
-        gain = self.gain(units, a * BLOCK, min(b * BLOCK, self.n))
-        short = (b - a) * BLOCK - gain.shape[1]
-        if short:
-            gain = np.pad(gain, ((0, 0), (0, short)), constant_values=-np.inf)
-        self.best[units, a:b] = gain.reshape(gain.shape[0], b - a, BLOCK).max(axis=2)
+    def _refresh_best(self) -> None:
+        """Find the best candidate of every changed block; few correlate enough to be one."""
+        changed = np.flatnonzero(self._has_changed)
+        self._top[:, changed] = self._blocks[:, changed].max(axis=2)
+        self.best[self._is_stale] = -np.inf
+        least = LEAST_AMPLITUDE * self.dictionary.energy[:, None]
+        which, blocks = np.nonzero(self._is_stale & (self._top >= least))
+        gain = self.dictionary.gain(self._blocks[which, blocks], which)
+        self.best[which, blocks] = (gain + self._prior_blocks[which, blocks]).max(axis=1)
+        self._has_changed[:] = self._is_stale[:] = False
 
-    def _refresh_prior(self, unit: int, sample: int) -> tuple[int, int]:
+    def _refresh_prior(self, unit: int, sample: int) -> None:
         """Work out the prior anew between the discharges on both sides of a sample."""
         train = self.trains[unit]
         at = bisect_left(train, (sample + 1) * PHASES)
         low = train[at - 1] // PHASES if at > 0 else None
         high = train[at] // PHASES if at < len(train) else None
         first, last = (0 if low is None else low), (self.n if high is None else high)
-        self.prior[unit, first:last] = insertion(self.log_densities[unit], first, last, low, high)
-        return first, last
+        prior = insertion(self.log_densities[unit], first, last, low, high)
+        self.prior[unit, first:last] = prior + self.barred[first:last]
+        self._is_stale[unit, first // BLOCK : -(-last // BLOCK)] = True
 
     def put(self, discharge: Discharge) -> None:
         """Add a discharge to the model."""
@@ -190,25 +219,42 @@ class Pursuit:
         a, b = max(whole - reach, 0), min(whole + reach + 1, self.n)
         cross = self.dictionary.cross[unit, phase][:, a - whole + reach : b - whole + reach]
         self.correlation[:, a:b] -= amplitude * cross
-        self._refresh_blocks(slice(None), a, b)
-        for sample in (whole - 1, whole):
-            first, last = self._refresh_prior(unit, sample)
-            self._refresh_blocks(slice(unit, unit + 1), first, last)
+        blocks = slice(a // BLOCK, -(-b // BLOCK))
+        self._has_changed[blocks] = self._is_stale[:, blocks] = True
+        self._refresh_prior(unit, whole - 1)
+        self._refresh_prior(unit, whole)
 
     def fill(self) -> None:
         """Add discharges, the best first, until none adds to the objective."""
         while True:
-            unit, block = divmod(int(np.argmax(self.best)), self.best.shape[1])
-            if not self.best[unit, block] > 0:
+            self._refresh_best()
+            candidates = self._best_apart()
+            if not candidates:
                 return
-            start = block * BLOCK
-            gain = self.gain(slice(unit, unit + 1), start, min(start + BLOCK, self.n))[0]
-            sample = start + int(np.argmax(gain))
-            discharge = placed(self.dictionary, unit, self.correlation[unit], sample, 0)
-            if (unit, discharge.tick) in self.discharges:
-                self.best[unit, block] = -np.inf
-                continue
-            self.put(discharge)
+            for unit, block in candidates:
+                start = block * BLOCK
+                gain = self.gain(slice(unit, unit + 1), start, min(start + BLOCK, self.n))[0]
+                sample = start + int(np.argmax(gain))
+                discharge = placed(self.dictionary, unit, self.correlation[unit], sample, 0)
+                if (unit, discharge.tick) in self.discharges:
+                    self.best[unit, block] = -np.inf
+                else:
+                    self.put(discharge)
+
+    def _best_apart(self) -> list[tuple[int, int]]:
+        """Return units and blocks of candidates that do not change each other's gain.
+
+        They are the best in their surroundings, and of one unit between two of its discharges.
+        """
+        top = self.best.max(axis=0)
+        around = 2 * (-(-self.dictionary.length // BLOCK)) + 1
+        blocks = np.flatnonzero((top > 0) & (top == ndimage.maximum_filter1d(top, around)))
+        out: dict[tuple[int, int], tuple[int, int]] = {}
+        for block in blocks[np.argsort(-top[blocks], kind="stable")].tolist():
+            unit = int(np.argmax(self.best[:, block]))
+            gap = bisect_left(self.trains[unit], block * BLOCK * PHASES)
+            out.setdefault((unit, gap), (unit, block))
+        return list(out.values())
 
 
 def placed(
@@ -245,7 +291,7 @@ def insertion(table: Floats, first: int, last: int, low: int | None, high: int |
     low, high
         Samples of the discharges before and after; None at an end of the train.
     """
-    out = -interval_cost(table, low, high) * np.ones(last - first)
+    out = np.full(last - first, -interval_cost(table, low, high))
     out += table[typical(table)] if low is None else _stretch(table, first - low, last - low)
     if high is not None:
         out += _stretch(table, high - last + 1, high - first + 1)[::-1]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -38,13 +39,21 @@ ORDINARY = 2.0  # SD of an amplitude that needs no explanation
 WORTHWHILE = 0.3  # gain that a changed explanation must bring
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Explanation:
-    """Discharges in a window, what they leave of the correlations, and what they are worth."""
+    """Discharges in a window, and what they are worth; most are never asked what they leave."""
 
-    worth: float
-    correlation: Floats
+    window: Window
+    worth: float = 0.0
     discharges: tuple[Discharge, ...] = ()
+    without_last: Explanation | None = None
+
+    @cached_property
+    def correlation(self) -> Floats:
+        """What the discharges leave of the correlations, shape ``(units, samples)``."""
+        if self.without_last is None:
+            return self.window.correlation
+        return self.window.left_of(self.without_last.correlation, self.discharges[-1])
 
 
 class Window:
@@ -55,17 +64,17 @@ class Window:
         self.first, self.last = max(first, 1), min(last, pursuit.n - 1)
         self.start = self.first - 1  # one sample more on each side, for vertices
         cut = slice(self.start, self.last + 1)
-        self.bare = Explanation(0.0, pursuit.correlation[:, cut].copy())
-        self.prior = pursuit.prior[:, cut] + pursuit.barred[cut]
+        self.correlation = pursuit.correlation[:, cut].copy()
+        self.bare = Explanation(self)
+        self.prior = pursuit.prior[:, cut]
 
     def gain(self, state: Explanation) -> Floats:
         """Return what one more discharge at each sample would add."""
-        out = self.pursuit.dictionary.gain(state.correlation, slice(None)) + self.prior
+        out = self.pursuit.dictionary.gain(state.correlation, slice(None))
+        prior = self.prior.copy() if state.discharges else self.prior
         for unit in {d.unit for d in state.discharges}:
-            likelihood = self.pursuit.dictionary.gain(
-                state.correlation[unit : unit + 1], slice(unit, unit + 1)
-            )
-            out[unit] = likelihood[0] + self._prior_of(unit, state.discharges)
+            prior[unit] = self._prior_of(unit, state.discharges)
+        out += prior
         out[:, 0] = out[:, -1] = -np.inf
         return np.asarray(out)
 
@@ -77,19 +86,25 @@ class Window:
     def with_one_more(self, state: Explanation, one: Discharge) -> Explanation:
         """Return the explanation with a discharge added, its worth counted exactly."""
         dictionary = self.pursuit.dictionary
-        whole, phase = divmod(one.tick, PHASES)
+        whole = one.tick // PHASES
         value = between(state.correlation[one.unit], one.tick - self.start * PHASES)
         worth = dictionary.fit(one.unit, value, one.amplitude)
         worth += self._prior_at(one.unit, whole, state.discharges)
-        correlation = state.correlation.copy()
-        offset = self.start - whole + dictionary.length - 1
-        lo, hi = max(offset, 0), min(offset + correlation.shape[1], 2 * dictionary.length - 1)
-        if hi > lo:
-            cross = dictionary.cross[one.unit, phase][:, lo:hi]
-            correlation[:, lo - offset : hi - offset] -= one.amplitude * cross
         if any(d.unit == one.unit and d.tick == one.tick for d in state.discharges):
             worth = -np.inf
-        return Explanation(state.worth + worth, correlation, (*state.discharges, one))
+        return Explanation(self, state.worth + worth, (*state.discharges, one), state)
+
+    def left_of(self, correlation: Floats, one: Discharge) -> Floats:
+        """Return what a discharge leaves of the window's correlations."""
+        dictionary = self.pursuit.dictionary
+        whole, phase = divmod(one.tick, PHASES)
+        out = correlation.copy()
+        offset = self.start - whole + dictionary.length - 1
+        lo, hi = max(offset, 0), min(offset + out.shape[1], 2 * dictionary.length - 1)
+        if hi > lo:
+            cross = dictionary.cross[one.unit, phase][:, lo:hi]
+            out[:, lo - offset : hi - offset] -= one.amplitude * cross
+        return out
 
     def _marks(self, unit: int, discharges: tuple[Discharge, ...]) -> list[int | None]:
         """Return a unit's discharges in the window and the two around it."""
@@ -200,6 +215,7 @@ class Window:
     def polished(self, state: Explanation) -> Explanation:
         """Place each discharge anew, given all the others of the explanation."""
         for _ in range(2 if len(state.discharges) > 1 else 0):
+            before = state.discharges
             for one in list(state.discharges):
                 others = self.rebuilt([d for d in state.discharges if d != one])
                 column = one.tick // PHASES - self.start
@@ -208,6 +224,8 @@ class Window:
                     continue
                 vertex = a + int(np.argmax(others.correlation[one.unit, a:b]))
                 state = self.with_one_more(others, self.placed(others, one.unit, vertex))
+            if state.discharges == before:
+                break
         return state
 
     def rebuilt(self, discharges: Sequence[Discharge]) -> Explanation:

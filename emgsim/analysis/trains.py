@@ -50,6 +50,16 @@ def intervals_of(times_s: Floats) -> Intervals:
     return Intervals(mean_s=mean_s, sd_s=float(np.clip(spread, 0.1 * mean_s, 0.3 * mean_s)))
 
 
+def train_measures(times_s: Floats) -> dict[str, float]:
+    """Return number, rate and regularity of a train as measures of a found unit."""
+    intervals = intervals_of(times_s)
+    return {
+        "n_discharges": float(times_s.size),
+        "rate_hz": 1 / intervals.mean_s,
+        "interval_cov": intervals.regularity,
+    }
+
+
 def _mode(steps: Floats) -> float:
     """Return the interval that most intervals lie within a fifth of."""
     log = np.sort(np.log(steps))
