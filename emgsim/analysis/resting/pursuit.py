@@ -1,0 +1,175 @@
+"""Which source discharged when: the best explanation first, its part taken away, and again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import ndimage
+
+from emgsim.analysis.conditioning import Flags, Floats
+from emgsim.analysis.detection import peak_offset
+from emgsim.analysis.learning import Unit, delayed
+from emgsim.analysis.resting.families import correlations
+
+ROUNDS = 12
+CLEAR = 6.5  # nats for a discharge, against some five a second at 2000 places that could be one
+GAINS = (0.55, 1.8)  # of a discharge over its template
+TOO_LARGE = 2.6  # times a template: it is another source's, of which this explains a piece
+REFRACTORY_S = 2.4e-3  # no fibre or axon discharges again sooner (3 ms)
+LEFT_S, MUCH_SMALLER = (
+    0.008,
+    0.15,
+)  # beside a discharge nothing is looked for that is so much smaller
+GAIN_SD = (0.15, 0.5)  # around one: of weak templates, of clear ones
+CLEAR_NORM = 10.0
+NOTHING = 1e-4  # of a course's peak: what is below is left out
+
+
+def pursue(
+    samples: Floats,
+    usable: Flags,
+    units: tuple[Unit, ...],
+    before: int,
+    rate_hz: float,
+) -> tuple[Unit, ...]:
+    """Explain a white signal by discharges of known units.
+
+    Parameters
+    ----------
+    samples
+        White, floor of density one, shape ``(n,)``.
+    usable
+        Where discharges are allowed.
+    units
+        Their templates; positions and amplitudes are found anew.
+    before
+        Column of a discharge in the templates.
+    rate_hz
+        Of the samples.
+    """
+    templates = np.array([unit.template for unit in units])
+    energy = np.maximum(np.sum(templates**2, axis=1), 1e-9)
+    cross = _cross(templates)
+    rows = correlations(samples, templates, before)
+    reach = _reaches(templates, before)
+    rest, left = round(REFRACTORY_S * rate_hz), round(LEFT_S * rate_hz)
+    free = np.array(
+        [usable & ~_too_large(row, e, rest) for row, e in zip(rows, energy, strict=True)]
+    )
+    found: list[list[Floats]] = [[] for _ in units]
+    for _ in range(ROUNDS):
+        best, which = _likelihood(rows, energy, free)
+        at = _tops(best, which, reach)
+        if at.size == 0:
+            break
+        for k in range(len(units)):
+            own = at[which[at] == k]
+            if own.size == 0:
+                continue
+            events = _placed(rows[k], own, energy[k])
+            found[k].append(events)
+            free[k] &= ~_around(own, rest, free.shape[1])
+            beside = _around(own, left, free.shape[1])
+            for j in np.flatnonzero(energy < MUCH_SMALLER**2 * energy[k]).tolist():
+                free[j] &= ~beside
+            _take_away(rows, cross[k], events)
+    return tuple(_with(unit, events) for unit, events in zip(units, found, strict=True))
+
+
+def _too_large(row: Floats, energy: float, rest: int) -> Flags:
+    """Return where something is much larger than a unit, and around it."""
+    return _around(np.flatnonzero(row > TOO_LARGE * energy), rest, row.size)
+
+
+def _around(at: np.ndarray, rest: int, n: int) -> Flags:
+    """Return flags of all samples within the refractory time of some places."""
+    flags = np.zeros(n + 2 * rest + 1, dtype=np.int64)
+    np.add.at(flags, at, 1)
+    np.add.at(flags, at + 2 * rest + 1, -1)
+    return np.asarray(np.cumsum(flags)[rest : rest + n] > 0)
+
+
+def _likelihood(rows: Floats, energy: Floats, free: Flags) -> tuple[Floats, np.ndarray]:
+    """Return the log likelihood of the best unit at every sample, and which it is."""
+    best, which = np.zeros(rows.shape[1]), np.zeros(rows.shape[1], dtype=np.int64)
+    for k, row in enumerate(rows):
+        gain, pull = _gains(row, energy[k])
+        likelihood = gain * (row - 0.5 * gain * energy[k]) - 0.5 * pull * (gain - 1) ** 2
+        better = (likelihood > best) & free[k]
+        best[better] = likelihood[better]
+        which[better] = k
+    return best, which
+
+
+def _gains(row: Floats, energy: float) -> tuple[Floats, float]:
+    """Return the likeliest factor on a template, drawn to one, and how much it is drawn."""
+    pull = GAIN_SD[int(np.sqrt(energy) > CLEAR_NORM)] ** -2
+    return np.clip((row + pull) / (energy + pull), *GAINS), pull
+
+
+def _reaches(templates: Floats, before: int) -> np.ndarray:
+    """Return how far the loud part of each template reaches from its discharge, in samples."""
+    out = []
+    for shape in templates:
+        loud = np.flatnonzero(np.abs(shape) > 0.1 * np.abs(shape).max(initial=0.0))
+        out.append(int(np.abs(loud - before).max()) + 1 if loud.size else 1)
+    return np.array(out)
+
+
+def _tops(best: Floats, which: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Return where the likelihood tops everything within the reach of its template."""
+    top = ndimage.maximum_filter1d(best, 41, mode="constant")
+    at = np.flatnonzero((best >= CLEAR) & (best == top))
+    kept: list[int] = []
+    taken = np.zeros(best.size, dtype=bool)
+    for place in at[np.argsort(-best[at], kind="stable")].tolist():
+        far = int(reach[which[place]])
+        if not taken[place]:
+            kept.append(place)
+        taken[max(0, place - far) : place + far + 1] = True
+    return np.sort(np.array(kept, dtype=np.int64))
+
+
+def _placed(row: Floats, at: np.ndarray, energy: float) -> Floats:
+    """Return positions and gains of discharges, shape ``(n, 2)``."""
+    inside = np.clip(at, 1, row.size - 2)
+    trio = [row[inside + step] for step in (-1, 0, 1)]
+    vertex = peak_offset(*trio)
+    height = trio[1] - 0.25 * (trio[0] - trio[2]) * vertex
+    return np.column_stack([inside + vertex, _gains(height, energy)[0]])
+
+
+def _cross(templates: Floats) -> Floats:
+    """Return the correlation of every two templates, shape ``(k, k, 2 length - 1)``."""
+    k, length = templates.shape
+    out = np.zeros((k, k, 2 * length - 1))
+    for i in range(k):
+        for j in range(k):
+            out[i, j] = np.correlate(templates[i], templates[j], mode="full")
+    return out
+
+
+def _take_away(rows: Floats, cross: Floats, events: Floats) -> None:
+    """Take discharges of one unit out of the correlations of all units, in place."""
+    whole = np.floor(events[:, 0]).astype(np.int64)
+    half = cross.shape[1] // 2
+    for k, course in enumerate(cross):
+        loud = np.flatnonzero(np.abs(course) > NOTHING * np.abs(course).max(initial=0.0))
+        if loud.size == 0:
+            continue
+        first = int(loud[0])
+        part = course[first : int(loud[-1]) + 1]
+        waves = events[:, 1:] * delayed(part, events[:, 0])
+        spare = (waves.shape[1] - part.size) // 2
+        index = whole[:, None] - half + first - spare + np.arange(waves.shape[1])[None, :]
+        inside = (index >= 0) & (index < rows.shape[1])
+        rows[k] -= np.bincount(index[inside], weights=waves[inside], minlength=rows.shape[1])
+
+
+def _with(unit: Unit, events: list[Floats]) -> Unit:
+    if not events:
+        return replace(unit, positions=np.zeros(0), amplitudes=np.zeros(0))
+    all_events = np.concatenate(events)
+    all_events = all_events[np.argsort(all_events[:, 0], kind="stable")]
+    return replace(unit, positions=all_events[:, 0], amplitudes=all_events[:, 1])

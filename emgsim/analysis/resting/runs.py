@@ -1,0 +1,362 @@
+"""Runs of activity at rest: found, measured and named."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from emgsim.analysis.conditioning import Conditioned, Floats, bridged
+from emgsim.analysis.detection import snippets
+from emgsim.analysis.learning import Unit
+from emgsim.analysis.resting.episodes import (
+    DenseRun,
+    Episode,
+    dense_episodes,
+    dense_runs,
+    end_plate_noise,
+)
+from emgsim.analysis.resting.families import strongest
+from emgsim.analysis.resting.floor import conditioned, white
+from emgsim.analysis.resting.measuring import Form, Rhythm, detrended, form_of, rhythm_of, smoothed
+from emgsim.analysis.resting.naming import Named, name_train
+from emgsim.analysis.resting.sources import FOUND_AT, sources_in
+from emgsim.errors import NotAnalysableError
+from emgsim.recording import FoundRun, Recording
+
+BEFORE_S, AFTER_S = 0.012, 0.035  # of a mean potential
+EDGE_S = 0.002
+LOWPASS_HZ = 5000.0
+PAUSE_S = 3.0  # a longer one ends a run,
+PAUSE_INTERVALS = 8.0  # if it is so many times the median interval
+OVER_NOISE = 5.5  # an event over the upper quartile of what end-plate noise has
+SHORTEST_S = 0.5
+ECHO_S = 0.015  # around a potential, where what the template does not explain of it lies
+ECHOES = 0.6  # of a train's discharges
+LARGER = 2.5
+FAST_HZ = 100.0  # such a source leaves what it does not explain everywhere
+JOINS_S = {
+    "insertional_burst": 0.3,
+    "cramp": 1.2,
+    "tremor": 0.5,
+    "neuromyotonia": 1.0,
+}  # sources begin and end apart
+FAST_BESIDE_S = 0.03  # of a neuromyotonic discharge
+ONLY_NEGATIVE = 0.17
+SMALL_UV = 60.0
+DENERVATION = ("fibrillation", "positive_sharp_wave")
+PERSISTENT_S = 1.0  # a train of less is +/-
+GRADE_BORDERS = (1.0, 3.0, 9.0)  # mean number of sources at once, of 2+ to 4+
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """One source from its onset to its offset, and its mean potential."""
+
+    times_s: Floats
+    gains: Floats
+    potential_uv: Floats  # (n, n_channels)
+    start_s: float  # of the potential, from the main spike
+    form: Form
+    rhythm: Rhythm
+    snr_db: float
+    norm: float  # of the white template: how clear one discharge is
+
+
+def resting_runs(
+    recording: Recording,
+    *,
+    channel: int = 0,
+    start_s: float | None = None,
+    stop_s: float | None = None,
+) -> tuple[FoundRun, ...]:
+    """Find and name all that discharges by itself in a stretch without contraction.
+
+    Parameters
+    ----------
+    recording
+        Unfiltered; missing samples are NaN.
+    channel
+        Column that is searched; mean potentials are of all columns.
+    start_s, stop_s
+        The stretch, on the recording's clock; the whole recording if not given.
+
+    Returns
+    -------
+    tuple of FoundRun
+        By onset. Of single sources every discharge is given; end-plate noise, cramp and insertional
+        bursts are one run each, without discharges.
+
+    Raises
+    ------
+    ValueError
+        If there is no such channel, or the stretch ends before it begins.
+    NotAnalysableError
+        If fewer than `SHORTEST_S` of samples are there.
+    """
+    stretch = _stretch(recording, channel, start_s, stop_s)
+    signal = conditioned(stretch.samples_uv[:, channel], stretch.rate_hz, stretch.start_s)
+    flat = white(signal)
+    leaking = end_plate_noise(signal, flat)
+    leaks = [_span_s(flat, episode) for episode in leaking]
+    dense = [run for run in dense_runs(flat, dense_episodes(flat)) if not _is_within(run, leaks)]
+    units = sources_in(_without(flat, dense), found_at=_found_at(flat, leaking))
+    trains = without_echoes(trains_of(stretch, channel, flat, units))
+    named = [(train, name_train(train.form, train.rhythm)) for train in trains]
+    found = [
+        _run(train, name)
+        for train, name in named
+        if not any(_belongs(train, run) for run in dense)
+        and not any(_is_noise(train, name, span_s) for span_s in leaks)
+    ]
+    found += [_dense(run, stretch, channel) for run in dense]
+    found += [_leak(span_s, stretch) for span_s in leaks]
+    found = _graded(found, stretch.duration_s)
+    return tuple(sorted(found, key=lambda run: run.onset_s))
+
+
+def _stretch(
+    recording: Recording, channel: int, start_s: float | None, stop_s: float | None
+) -> Recording:
+    n = len(recording.channels)
+    if not 0 <= channel < n:
+        raise ValueError(f"channel must be in 0..{n - 1}, got {channel}")
+    first = recording.start_s if start_s is None else start_s
+    last = recording.start_s + recording.duration_s if stop_s is None else stop_s
+    if not last > first:
+        raise ValueError(f"stop_s must be > start_s ({first:g}), got {last:g}")
+    stretch = recording.cut(first, last)
+    seconds = np.count_nonzero(np.isfinite(stretch.samples_uv[:, channel])) / recording.rate_hz
+    if seconds < SHORTEST_S:
+        raise NotAnalysableError(
+            f"not analysable: {seconds:.3g} s of rest, at least {SHORTEST_S:g} s are needed",
+            where=f"channel {recording.channels[channel].name!r}",
+            todo="give a longer stretch without contraction",
+        )
+    return stretch
+
+
+def _without(signal: Conditioned, dense: list[DenseRun]) -> Conditioned:
+    usable = signal.usable.copy()
+    for run in dense:
+        if run.times_s.size:
+            at = np.rint((run.times_s - signal.start_s) * signal.rate_hz).astype(np.int64)
+            beside = round(FAST_BESIDE_S * signal.rate_hz)
+            for place in at.tolist():
+                usable[max(place - beside, 0) : place + beside] = False
+            continue
+        first, last = (
+            round((t - signal.start_s) * signal.rate_hz) for t in (run.onset_s, run.offset_s)
+        )
+        usable[max(first, 0) : last + 1] = False
+    return Conditioned(
+        samples=signal.samples, usable=usable, rate_hz=signal.rate_hz, start_s=signal.start_s
+    )
+
+
+def _found_at(flat: Conditioned, leaking: list[Episode]) -> float:
+    """Return the least height of an event that begins a source; more above end-plate noise."""
+    if not leaking:
+        return FOUND_AT
+    height = strongest(flat.samples, flat.rate_hz)
+    inside = np.concatenate([height[episode.first : episode.last] for episode in leaking])
+    return max(FOUND_AT, OVER_NOISE * float(np.quantile(inside, 0.75)))
+
+
+def trains_of(
+    recording: Recording, channel: int, flat: Conditioned, units: tuple[Unit, ...]
+) -> list[Train]:
+    """Return the trains of all sources, measured on the recording itself."""
+    found = []
+    for unit in units:
+        times_s = flat.start_s + unit.positions / flat.rate_hz
+        for part in _parts(times_s):
+            found.append(
+                _measured(recording, channel, times_s[part], unit.amplitudes[part], unit.energy)
+            )
+    return found
+
+
+def _parts(times_s: Floats) -> list[slice]:
+    """Return the stretches between long pauses."""
+    steps = np.diff(times_s)
+    if steps.size < 4:
+        return [slice(0, times_s.size)]
+    longest = max(PAUSE_S, PAUSE_INTERVALS * float(np.median(steps)))
+    edges = [0, *(np.flatnonzero(steps > longest) + 1).tolist(), times_s.size]
+    return [slice(a, b) for a, b in pairwise(edges)]
+
+
+def _measured(
+    recording: Recording, channel: int, times_s: Floats, gains: Floats, energy: float
+) -> Train:
+    rate_hz = recording.rate_hz
+    before, after = round(BEFORE_S * rate_hz), round(AFTER_S * rate_hz)
+    if times_s.size > 2:
+        interval = float(np.quantile(np.diff(times_s), 0.1)) * rate_hz
+        before = min(before, max(round(0.4 * interval), round(0.002 * rate_hz)))
+        after = min(after, max(round(0.6 * interval), round(0.002 * rate_hz)))
+    at = (times_s - recording.start_s) * rate_hz
+    columns = []
+    for k in range(len(recording.channels)):
+        samples = bridged(np.asarray(recording.samples_uv[:, k], dtype=np.float64))
+        columns.append(_mean(samples, at, gains, before, after, rate_hz))
+    potential = np.column_stack([wave for wave, _ in columns])
+    wave, chance = columns[channel]
+    near = slice(max(0, before - round(0.003 * rate_hz)), before + round(0.003 * rate_hz))
+    peak = near.start + int(np.argmax(np.abs(wave[near])))
+    form = form_of(wave, rate_hz, peak, chance)
+    floor = chance * np.sqrt(times_s.size)
+    return Train(
+        times_s=times_s + (peak - before) / rate_hz,
+        gains=gains,
+        potential_uv=potential,
+        start_s=-peak / rate_hz,
+        form=form,
+        rhythm=rhythm_of(times_s, gains),
+        snr_db=20 * float(np.log10(max(abs(wave[peak]), 1e-9) / max(floor, 1e-9))),
+        norm=float(np.sqrt(energy)),
+    )
+
+
+def _mean(
+    samples: Floats, at: Floats, gains: Floats, before: int, after: int, rate_hz: float
+) -> tuple[Floats, float]:
+    """Return the mean potential of a source and the SD that chance leaves in it."""
+    pieces = snippets(samples, at, before, after)
+    n = at.size
+    weight = gains / np.sum(gains**2)
+    if n >= 8:
+        mean = np.median(pieces / np.maximum(gains, 0.1)[:, None], axis=0) * 1.0
+    else:
+        mean = weight @ pieces
+    mean = smoothed(mean, rate_hz, LOWPASS_HZ)
+    edge = max(4, min(round(EDGE_S * rate_hz), before // 3))
+    mean = detrended(mean, edge)
+    rest = smoothed_floor(samples, rate_hz)
+    return mean, rest * float(np.sqrt(np.sum(weight**2)))
+
+
+def smoothed_floor(samples: Floats, rate_hz: float) -> float:
+    """Return the robust SD of the samples about a slow course."""
+    step = max(1, round(rate_hz * 0.005))
+    n = samples.size // step
+    pieces = samples[: n * step].reshape(n, step)
+    return float(np.median(np.std(pieces, axis=1)))
+
+
+def without_echoes(trains: list[Train]) -> list[Train]:
+    """Drop trains that stand beside much larger potentials: what was left of these."""
+    kept: list[Train] = []
+    for train in sorted(trains, key=lambda t: -t.norm):
+        if not any(_is_echo(train, other) for other in kept):
+            kept.append(train)
+    return kept
+
+
+def _is_echo(train: Train, other: Train) -> bool:
+    """Tell whether a train stands beside another's discharges more than chance would have it."""
+    apart = np.abs(train.times_s[:, None] - other.times_s[None, :]).min(axis=1)
+    near = float(np.mean(apart < ECHO_S))
+    if other.rhythm.rate_hz > FAST_HZ:
+        return near > ECHOES
+    if other.norm < LARGER * train.norm:
+        return False
+    first, last = train.times_s[0] - 0.5, train.times_s[-1] + 0.5
+    inside = np.count_nonzero((other.times_s > first) & (other.times_s < last))
+    by_chance = min(1.0, 2 * ECHO_S * inside / float(last - first))
+    return near > max(ECHOES, 1.5 * by_chance)
+
+
+def _span_s(flat: Conditioned, episode: Episode) -> tuple[float, float]:
+    first, last = flat.start_s + np.array([episode.first, episode.last]) / flat.rate_hz
+    return float(first), float(last)
+
+
+def _is_within(run: DenseRun, leaks: list[tuple[float, float]]) -> bool:
+    """Tell whether what is dense is end-plate noise."""
+    shared_s = sum(max(0.0, min(run.offset_s, b) - max(run.onset_s, a)) for a, b in leaks)
+    return shared_s > 0.5 * (run.offset_s - run.onset_s)
+
+
+def _belongs(train: Train, run: DenseRun) -> bool:
+    """Tell whether a train is one of the many sources of a dense run."""
+    beside = JOINS_S[run.kind]
+    inside = (train.times_s > run.onset_s - beside) & (train.times_s < run.offset_s + beside)
+    return bool(np.mean(inside) > 0.6)
+
+
+def _is_noise(train: Train, name: Named, span_s: tuple[float, float]) -> bool:
+    """Tell whether a train is made of the larger ones of end-plate noise's potentials."""
+    middle = float(np.median(train.times_s))
+    if not span_s[0] - 1 <= middle <= span_s[1] + 1:
+        return False
+    is_small = name.kind == "unknown" and train.form.peak_to_peak_uv < SMALL_UV
+    return train.form.positive_share < ONLY_NEGATIVE or name.kind == "end_plate_noise" or is_small
+
+
+def _dense(run: DenseRun, recording: Recording, channel: int) -> FoundRun:
+    length_s = run.offset_s - run.onset_s
+    if run.times_s.size:
+        gains = np.ones(run.times_s.size)
+        train = _measured(recording, channel, run.times_s, gains, 0.0)
+        return _run(train, Named(kind=run.kind, probability=1.0, probabilities={run.kind: 1.0}))
+    measures = {"duration_s": length_s}
+    if run.kind == "insertional_burst":
+        measures["insertional_length_s"] = length_s
+    if run.kind == "tremor":
+        measures["rate_hz"] = run.rate_hz
+    return _without_discharges(run.kind, run.onset_s, run.offset_s, measures, recording)
+
+
+def _leak(span_s: tuple[float, float], recording: Recording) -> FoundRun:
+    measures = {"duration_s": span_s[1] - span_s[0]}
+    return _without_discharges("end_plate_noise", *span_s, measures, recording)
+
+
+def _without_discharges(
+    kind: str, onset_s: float, offset_s: float, measures: dict[str, float], recording: Recording
+) -> FoundRun:
+    return FoundRun(
+        kind=kind,
+        onset_s=onset_s,
+        offset_s=offset_s,
+        discharge_times_s=np.zeros(0),
+        potential_uv=np.zeros((0, len(recording.channels))),
+        potential_start_s=0.0,
+        measures=measures,
+    )
+
+
+def _graded(runs: list[FoundRun], duration_s: float) -> list[FoundRun]:
+    """Grade denervation by how many of its sources discharge at once (Daube: +/- to 4+)."""
+    out = []
+    for run in runs:
+        if run.kind in DENERVATION:
+            same = [r.offset_s - r.onset_s for r in runs if r.kind == run.kind]
+            out.append(replace(run, grade=_grade(same, duration_s)))
+        else:
+            out.append(run)
+    return out
+
+
+def _grade(lengths_s: list[float], duration_s: float) -> float:
+    if max(lengths_s) < PERSISTENT_S:
+        return 0.5
+    at_once = sum(lengths_s) / duration_s
+    return float(1 + np.searchsorted(GRADE_BORDERS, at_once, side="right"))
+
+
+def _run(train: Train, named: Named) -> FoundRun:
+    rhythm = {key: value for key, value in asdict(train.rhythm).items() if np.isfinite(value)}
+    return FoundRun(
+        kind=named.kind,
+        onset_s=float(train.times_s[0]),
+        offset_s=float(train.times_s[-1]),
+        discharge_times_s=train.times_s,
+        potential_uv=train.potential_uv,
+        potential_start_s=train.start_s,
+        probability=named.probability,
+        measures={**rhythm, **asdict(train.form), "snr_db": train.snr_db, "norm": train.norm},
+    )
