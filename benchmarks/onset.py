@@ -21,6 +21,7 @@ import importlib.util
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,11 +30,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from emgsim.analysis.onset import Burst, onsets, threshold_onsets
+from emgsim.analysis.onset import Burst, onsets
 
 Floats = NDArray[np.float64]
 Detector = Callable[..., tuple[Burst, ...]]
-DETECTORS: dict[str, Detector] = {"likelihood": onsets, "threshold": threshold_onsets}
+DETECTORS: dict[str, Detector] = {
+    "likelihood": onsets,
+    "threshold": partial(onsets, rule="threshold"),
+}
 SET_ON = range(101, 107)
 FOUND_S = 0.1
 STEPS_DB, RAMPS_DB = (-3.0, 0.0, 5.0, 10.0, 20.0), (5.0, 10.0, 20.0)

@@ -289,6 +289,40 @@ def compare(findings: Path, recording: Path, *, channel: Channels = (), scale: S
 
 
 @app.command
+def conclude(
+    muscle: str,
+    findings: Annotated[tuple[Path, ...], Parameter(negative=(), consume_multiple=True)],
+    *,
+    age_years: Annotated[float, Parameter(validator=validators.Number(gte=0, lte=120))] = 40.0,
+    strongest: bool = True,
+) -> int:
+    """Say what the recordings of one muscle mean: denervation, MUAPs, recruitment, stability.
+
+    Parameters
+    ----------
+    muscle
+        A name of the catalogue: its reference values are compared with.
+    findings
+        findings.json of each recording of the muscle, as `emgsim analyse` writes them.
+    age_years
+        Of the patient.
+    strongest
+        Whether the strongest effort was asked for in one of the recordings.
+    """
+    from emgsim.analysis.axes import axes_of
+    from emgsim.files.findings import read_findings
+    from emgsim.references import reference
+
+    if not findings:
+        raise UsageError("conclude needs the findings of at least one recording")
+    read = [read_findings(path) for path in findings]
+    for axis in axes_of(read, reference(muscle), age_years, strongest=strongest):
+        reasons = ", ".join(f"{name} {value:.3g}" for name, value in axis.because.items())
+        print(f"{axis.axis:<21} {axis.value:<12} {axis.probabilities[axis.value]:.2f}  {reasons}")
+    return 0
+
+
+@app.command
 def gallery(
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("gallery.html"),

@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from emgsim.analysis import muaps
-from emgsim.analysis.conditioning import Conditioned, condition
+from emgsim.analysis.conditioning import Conditioned, condition, stacked
+from emgsim.analysis.confidence import confidences
+from emgsim.analysis.contractions import effort_measures
+from emgsim.analysis.decomposability import decomposability
 from emgsim.analysis.decomposition import Model, decompose
-from emgsim.analysis.effort import segmented
+from emgsim.analysis.effort import segments
+from emgsim.analysis.jitter import jitter_pairs
 from emgsim.analysis.plan import NeedlePlan
 from emgsim.analysis.quality import require_analysable
-from emgsim.analysis.trains import intervals_of
+from emgsim.analysis.quantification import QuantifiedMuap, quantified
+from emgsim.analysis.resting.runs import SHORTEST_S, resting_runs
+from emgsim.analysis.trains import train_measures
 from emgsim.errors import NotAnalysableError
-from emgsim.recording import Findings, FoundUnit, Recording
+from emgsim.measures import SLOWEST_RATE_HZ
+from emgsim.recording import Event, Findings, FoundRun, FoundUnit, Recording
 
 Floats = NDArray[np.float64]
 
 NEEDLES = ("concentric_needle", "monopolar", "single_fibre", "fine_wire", "thin_film")
 NEEDLE_RATE_HZ = 8_000.0  # nobody samples surface EMG as fast
+RESAMPLES = 40  # of each MUAP's interval: they cost more than all the rest
+VOLUNTARY_SHARE = 0.5  # of a unit's discharges within contractions; else it discharges by itself
 
 
 def analyse(recording: Recording, plan: NeedlePlan | None = None) -> Findings:
-    """Find motor units, their potentials and the effort in a recording.
+    """Find motor units with their potentials, efforts, and what discharges at rest.
 
     Parameters
     ----------
     recording
-        Any rate from 2 kHz, any start time; missing samples are NaN.
+        Any rate from 2 kHz, any start time; missing samples are NaN. All its needle channels are
+        decomposed together.
     plan
         What to look for. Without one it is chosen by the electrode's kind, else by the rate.
 
@@ -48,68 +62,171 @@ def analyse(recording: Recording, plan: NeedlePlan | None = None) -> Findings:
     >>> len(analyse(recording).units) >= 3
     True
     """
-    channel, reason = _channel_and_reason(recording, plan)
+    channels, reason = _channels_and_reason(recording, plan)
     plan = NeedlePlan() if plan is None else plan
-    require_analysable(recording, channel)
-    samples_uv = recording.samples_uv[:, channel]
-    signal = condition(samples_uv, recording.rate_hz, recording.start_s, plan)
-    model, work = decompose(signal, plan)
-    units = _found(recording, channel, model, work)
-    span_s = (recording.start_s, recording.start_s + recording.duration_s)
+    first = channels[0]
+    samples_uv, rate_hz, start_s = recording.samples_uv, recording.rate_hz, recording.start_s
+    work, model = _decomposed(recording, channels, plan)
+    trains_s = [work.start_s + unit.positions / work.rate_hz for unit in model.units]
+    events = segments(samples_uv[:, first], rate_hz, start_s=start_s, trains_s=trains_s)
+    units = _voluntary(_found(recording, first, model, work, trains_s), events)
     return Findings(
         units=units,
-        events=segmented(signal, span_s, active=bool(units)),
-        muap_rate_hz=recording.rate_hz,
+        events=events,
+        runs=_at_rest(recording, first, events),
+        measures=effort_measures(
+            samples_uv[:, first], rate_hz, start_s=start_s, units=units, events=events
+        ),
+        muap_rate_hz=rate_hz,
         plan=reason,
     )
 
 
-def _channel_and_reason(recording: Recording, plan: NeedlePlan | None) -> tuple[int, str]:
-    """Return the channel to decompose, and why with this plan."""
-    needles = [i for i, c in enumerate(recording.channels) if c.kind in NEEDLES]
-    channel = needles[0] if needles else 0
-    name = f"channel {recording.channels[channel].name!r}" if recording.channels else ""
+def _channels_and_reason(
+    recording: Recording, plan: NeedlePlan | None
+) -> tuple[tuple[int, ...], str]:
+    """Return the channels to decompose, and why with this plan.
+
+    Raises
+    ------
+    NotAnalysableError
+        If there is no plan for the channels' kinds, or none of them can be analysed.
+    """
     if not recording.channels:
         raise NotAnalysableError("not analysable: the recording has no channel")
+    needles = [i for i, c in enumerate(recording.channels) if c.kind in NEEDLES] or [0]
+    channels = _analysable(recording, needles)
+    channel = recording.channels[channels[0]]
+    name = f"channel {channel.name!r}"
+    if len(channels) > 1:
+        name += f" and {len(channels) - 1} more"
     if plan is not None:
-        return channel, f"{plan.kind}: as asked for; {name}"
-    if needles:
-        return channel, f"needle: {name} is a {recording.channels[channel].kind}"
+        return channels, f"{plan.kind}: as asked for; {name}"
+    if channel.kind in NEEDLES:
+        return channels, f"needle: {name} is a {channel.kind}"
     if recording.rate_hz >= NEEDLE_RATE_HZ:
-        return channel, f"needle: {name} is sampled at {recording.rate_hz:g} Hz"
+        return channels, f"needle: {name} is sampled at {recording.rate_hz:g} Hz"
     raise NotAnalysableError(
-        f"not analysable: no plan for kind {recording.channels[channel].kind!r} at "
-        f"{recording.rate_hz:g} Hz",
+        f"not analysable: no plan for kind {channel.kind!r} at {recording.rate_hz:g} Hz",
         where=name,
         todo="give a plan, or name a needle as the channel's kind",
     )
 
 
+def _analysable(recording: Recording, channels: Sequence[int]) -> tuple[int, ...]:
+    """Return those of the channels that can honestly be analysed; there is one at least."""
+    usable, refused = [], []
+    for channel in channels:
+        try:
+            require_analysable(recording, channel)
+        except NotAnalysableError as error:
+            refused.append(error)
+        else:
+            usable.append(channel)
+    if not usable:
+        raise refused[0]
+    return tuple(usable)
+
+
+def _decomposed(
+    recording: Recording, channels: Sequence[int], plan: NeedlePlan
+) -> tuple[Conditioned, Model]:
+    signals = [
+        condition(recording.samples_uv[:, k], recording.rate_hz, recording.start_s, plan)
+        for k in channels
+    ]
+    model, work = decompose(stacked(signals), plan)
+    return work, model
+
+
 def _found(
-    recording: Recording, channel: int, model: Model, work: Conditioned
-) -> tuple[FoundUnit, ...]:
+    recording: Recording, channel: int, model: Model, work: Conditioned, trains_s: list[Floats]
+) -> list[FoundUnit]:
     """Turn the model's units into findings, the largest potential first."""
-    trains = [work.start_s + unit.positions / work.rate_hz for unit in model.units]
-    waves = muaps.averaged(recording, trains) if trains else []
+    if not trains_s:
+        return []
+    waves = muaps.averaged(recording, trains_s)
+    sure, apart = confidences(work, model), decomposability(model)
+    measured: Sequence[QuantifiedMuap | None] = [None] * len(trains_s)
+    if recording.rate_hz >= SLOWEST_RATE_HZ:
+        measured = quantified(recording, trains_s, channel, resamples=RESAMPLES)
     sizes = [float(np.ptp(wave[:, channel])) for wave in waves]
-    order = sorted(range(len(trains)), key=lambda k: -sizes[k])
-    return tuple(
+    order = sorted(range(len(trains_s)), key=lambda k: -sizes[k])
+    return [
         FoundUnit(
             id=number,
-            discharge_times_s=trains[k],
+            discharge_times_s=trains_s[k],
             muap_uv=waves[k],
             muap_start_s=muaps.start_s(recording.rate_hz),
-            measures=_measures(trains[k], sizes[k]),
+            measures={
+                **train_measures(trains_s[k]),
+                "peak_to_peak_uv": sizes[k],
+                "decomposability": float(apart[k]),
+                **_muap(measured[k]),
+                **_jitter(recording, channel, trains_s, k),
+            },
+            intervals=_intervals(measured[k]),
+            confidence=sure[k],
         )
         for number, k in enumerate(order, start=1)
-    )
+    ]
 
 
-def _measures(train_s: Floats, peak_to_peak_uv: float) -> dict[str, float]:
-    intervals = intervals_of(train_s)
+def _muap(measured: QuantifiedMuap | None) -> dict[str, float]:
+    if measured is None:
+        return {}
     return {
-        "n_discharges": float(train_s.size),
-        "peak_to_peak_uv": peak_to_peak_uv,
-        "rate_hz": 1 / intervals.mean_s,
-        "interval_cov": intervals.regularity,
+        **measured.measures,
+        "jiggle_cad": measured.jiggle.cad,
+        "jiggle_ccc": measured.jiggle.ccc,
     }
+
+
+def _jitter(recording: Recording, channel: int, trains_s: list[Floats], k: int) -> dict[str, float]:
+    """Return jitter and blocking of a unit's fibre pairs, where the electrode can tell fibres."""
+    if recording.channels[channel].kind != "single_fibre" or recording.rate_hz < SLOWEST_RATE_HZ:
+        return {}
+    others = [train for other, train in enumerate(trains_s) if other != k]
+    pairs = jitter_pairs(recording, trains_s[k], channel, others_s=others)
+    if not pairs:
+        return {}
+    return {
+        "fibre_pairs": float(len(pairs)),
+        "mcd_us": float(np.mean([pair.mcd_us for pair in pairs])),
+        "blocked_share": float(np.mean([pair.blocking_share for pair in pairs])),
+    }
+
+
+def _intervals(measured: QuantifiedMuap | None) -> dict[str, tuple[float, float]]:
+    return {} if measured is None else measured.intervals
+
+
+def _voluntary(units: Sequence[FoundUnit], events: Sequence[Event]) -> tuple[FoundUnit, ...]:
+    """Return the units that discharge by will, renumbered; the others are found again at rest."""
+    kept = [
+        unit
+        for unit in units
+        if _share_within(unit.discharge_times_s, events, "contraction") >= VOLUNTARY_SHARE
+    ]
+    return tuple(replace(unit, id=number) for number, unit in enumerate(kept, start=1))
+
+
+def _share_within(times_s: Floats, events: Sequence[Event], kind: str) -> float:
+    inside = np.zeros(times_s.size, dtype=np.bool_)
+    for event in events:
+        if event.kind == kind:
+            inside |= (times_s >= event.onset_s) & (times_s <= event.offset_s)
+    return float(inside.mean()) if inside.size else 0.0
+
+
+def _at_rest(recording: Recording, channel: int, events: Sequence[Event]) -> tuple[FoundRun, ...]:
+    """Return what discharges by itself in each rest that is long enough to tell."""
+    found: list[FoundRun] = []
+    for event in events:
+        if event.kind != "rest" or event.offset_s - event.onset_s < SHORTEST_S:
+            continue
+        with suppress(NotAnalysableError):  # mostly missing samples: nothing was heard there
+            found += resting_runs(
+                recording, channel=channel, start_s=event.onset_s, stop_s=event.offset_s
+            )
+    return tuple(found)

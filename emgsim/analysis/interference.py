@@ -1,4 +1,4 @@
-"""How full and how tall an interference pattern is, and how motor units are recruited.
+"""How full and how tall an interference pattern is.
 
 A *turn* (Willison 1964, J Neurol Neurosurg Psychiatry 27:386) is a change of direction 100 uV or
 more from the turn before. A *segment* is what lies between two successive turns. Turns and mean
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +23,6 @@ EPOCH_S = (0.25, 1.0)  # shorter ones hold too few turns, longer ones no steady 
 SMALL_UV, SMALL_MS = 2_000.0, 3.0  # Nandedkar et al. 1986
 SHORT_MS = 3.0  # longer from turn to turn is a baseline, not a potential
 UPPER_CENTILE = 99.0
-STARTING = 3  # discharges on end, at LONGEST_S or less, that begin a train
-LONGEST_S = 0.25  # 4 per second: below it a unit does not fire steadily
-BEFORE = 3  # intervals of the first unit that give its rate when the second starts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,34 +51,6 @@ class PeakRatio:
     effort: int
     turns_per_s: float
     mean_amplitude_uv: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecruitmentOnset:
-    """How fast the first unit fires when the second one starts (Petajan 1974)."""
-
-    first_unit: int  # its place among the trains
-    second_unit: int
-    at_s: float
-    interval_s: float  # recruitment interval
-
-    @property
-    def frequency_hz(self) -> float:
-        """Recruitment frequency: one over the recruitment interval."""
-        return 1 / self.interval_s
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecruitmentRatio:
-    """The fastest rate over the number of active units (the rule of five, Daube)."""
-
-    fastest_hz: float
-    active_units: int
-
-    @property
-    def ratio_hz(self) -> float:
-        """Fastest rate for each active unit; 3-5 are normal."""
-        return self.fastest_hz / self.active_units
 
 
 def interference(
@@ -233,61 +201,3 @@ def peak_ratio(efforts: Sequence[Iterable[Interference]]) -> PeakRatio:
     return PeakRatio(
         ratio_per_uv_s=ratio, effort=effort, turns_per_s=rate, mean_amplitude_uv=amplitude_uv
     )
-
-
-def recruitment_onset(trains_s: Sequence[Floats]) -> RecruitmentOnset | None:
-    """Return how fast the first unit fires when the second starts, during a slow increase.
-
-    A unit starts with the first of three discharges no more than 250 ms apart. The recruitment
-    interval is the median of the last three intervals of the first unit before that moment.
-
-    Parameters
-    ----------
-    trains_s
-        Discharge times of each unit, sorted.
-
-    Returns
-    -------
-    RecruitmentOnset or None
-        None if the recording does not show it: fewer than two units start, or the first has not
-        yet fired four times, or has fallen silent.
-    """
-    starts = sorted((at, k) for k, train in enumerate(trains_s) if (at := _start_s(train)) < np.inf)
-    if len(starts) < 2:
-        return None
-    (first_s, first), (at_s, second) = starts[:2]
-    train = trains_s[first]
-    past = train[(train >= first_s) & (train <= at_s)]
-    intervals_s = np.diff(past)[-BEFORE:]
-    if intervals_s.size < BEFORE or at_s - past[-1] > LONGEST_S:
-        return None
-    return RecruitmentOnset(
-        first_unit=first, second_unit=second, at_s=at_s, interval_s=float(np.median(intervals_s))
-    )
-
-
-def _start_s(train_s: Floats) -> float:
-    """Return when a unit begins to fire steadily; infinite if it never does."""
-    steady = np.diff(train_s) <= LONGEST_S
-    on_end = [k for k, both in enumerate(pairwise(steady)) if all(both)]
-    return float(train_s[on_end[0]]) if on_end else float("inf")
-
-
-def recruitment_ratio(
-    trains_s: Sequence[Floats], begin_s: float, stop_s: float
-) -> RecruitmentRatio | None:
-    """Return the fastest rate over the number of units active in a stretch of steady effort.
-
-    A unit is active if it fires three times or more on end there, no more than 250 ms apart; its
-    rate is one over the median of its intervals. None if no unit is.
-
-    Raises
-    ------
-    ValueError
-        If the stretch has no length.
-    """
-    if not stop_s > begin_s:
-        raise ValueError(f"stop_s must be > begin_s = {begin_s}, got {stop_s}")
-    inside = [train[(train >= begin_s) & (train < stop_s)] for train in trains_s]
-    rates = [1 / float(np.median(np.diff(t))) for t in inside if _start_s(t) < np.inf]
-    return RecruitmentRatio(fastest_hz=max(rates), active_units=len(rates)) if rates else None

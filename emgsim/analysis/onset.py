@@ -4,12 +4,13 @@
 finds stretches of larger variance by a generalised likelihood ratio, and places both ends of each
 at the change time of maximum likelihood (Staude 2001, IEEE Trans Biomed Eng 48:1292). There it
 weighs a step against ramps: a step alone is tens of milliseconds late where activity grows slowly.
-`threshold_onsets` is the rule of Hodges & Bui 1996, for comparison with what others have measured.
+Its second rule is the threshold of Hodges & Bui 1996, to compare with what others have measured.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from emgsim.errors import NotAnalysableError
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Intervals = list[tuple[int, int]]
+Rule = Literal["likelihood", "threshold"]
 
 SHORTEST_REST_S = 1.0  # 20-450 Hz: the level of rest is then known to 5 %
 ORDER = 10  # of the whitening filter
@@ -53,6 +55,7 @@ def onsets(
     rest_s: tuple[float, float] | None = None,
     least_gap_s: float = 0.05,
     least_burst_s: float = 0.05,
+    rule: Rule = "likelihood",
 ) -> tuple[Burst, ...]:
     """Find when activity begins and ends.
 
@@ -70,6 +73,9 @@ def onsets(
         Bursts nearer than this are one. For single discharges in a needle recording 0.35 s.
     least_burst_s
         What is shorter, after the gaps are closed, is no burst.
+    rule
+        ``"likelihood"``, or ``"threshold"``: the simple rule of Hodges & Bui 1996 (EEG Clin
+        Neurophysiol 101:511), whose bursts have no intervals (NaN).
 
     Returns
     -------
@@ -91,10 +97,14 @@ def onsets(
     >>> round(burst.onset_s, 2), round(burst.offset_s, 2)
     (1.75, 2.25)
     """
+    if rule not in get_args(Rule):
+        raise ValueError(f"rule must be one of {', '.join(get_args(Rule))}, got {rule!r}")
     present = _checked(samples_uv, rate_hz, least_gap_s, least_burst_s)
     signal_uv = bridged(samples_uv)
     rest = _rest(signal_uv, present, rate_hz, rest_s, start_s)
     limits_s = (least_gap_s, least_burst_s)
+    if rule == "threshold":
+        return _beyond_threshold(signal_uv, present, rest, rate_hz, start_s, limits_s)
     cells, backward = _whitened(signal_uv, present, rest, rate_hz)
     rough = _active(cells, *limits_s)
     again = _outside(rough, rest, present, cells.per_cell)
@@ -103,31 +113,24 @@ def onsets(
     return _placed(rough, cells, backward, start_s, start_s + (samples_uv.size - 1) / rate_hz)
 
 
-def threshold_onsets(
-    samples_uv: Floats,
+def _beyond_threshold(
+    signal_uv: Floats,
+    present: Flags,
+    rest: Flags,
     rate_hz: float,
-    *,
-    start_s: float = 0.0,
-    rest_s: tuple[float, float] | None = None,
-    least_gap_s: float = 0.05,
-    least_burst_s: float = 0.05,
+    start_s: float,
+    limits_s: tuple[float, float],
 ) -> tuple[Burst, ...]:
-    """Find activity by the threshold of Hodges & Bui 1996 (EEG Clin Neurophysiol 101:511).
+    """Return where the mean of the rectified signal over 25 ms exceeds that at rest by 3 SD.
 
-    The mean of the rectified signal over 25 ms must exceed the mean at rest by 3 SD. Two things
-    are modified: the SD is that of the same 25-ms means, and a burst begins and ends at the first
-    and last single sample beyond the threshold, since a mean over 25 ms spreads both ends.
-
-    Parameters and errors are those of `onsets`; the intervals of the bursts are NaN.
+    Two things of Hodges & Bui are modified: the SD is that of the same 25-ms means, and a burst
+    begins and ends at the first and last single sample beyond the threshold, since a mean over
+    25 ms spreads both ends.
     """
-    present = _checked(samples_uv, rate_hz, least_gap_s, least_burst_s)
-    signal_uv = bridged(samples_uv)
-    rest = _rest(signal_uv, present, rate_hz, rest_s, start_s)
     size = np.abs(signal_uv - signal_uv[rest].mean()) * present
     smooth = ndimage.uniform_filter1d(size, max(1, round(HODGES_S * rate_hz)), mode="nearest")
     limit = float(smooth[rest].mean() + HODGES_SD * smooth[rest].std())
-    beyond = _runs(smooth > limit)
-    kept = _joined(beyond, least_gap_s * rate_hz, least_burst_s * rate_hz)
+    kept = _joined(_runs(smooth > limit), *(limit_s * rate_hz for limit_s in limits_s))
     unknown = (float("nan"), float("nan"))
     return tuple(
         Burst(

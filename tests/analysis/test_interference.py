@@ -1,4 +1,4 @@
-"""The interference pattern on waveforms for a pencil, and recruitment on counted trains."""
+"""The interference pattern on waveforms for a pencil, and on the simulated biceps."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from emgsim.analysis.interference import (
     Interference,
     interference,
     peak_ratio,
-    recruitment_onset,
-    recruitment_ratio,
     turns,
 )
 from emgsim.scenario import load_scenario
@@ -173,42 +171,6 @@ def test_the_peak_ratio_is_that_of_the_best_effort() -> None:
         peak_ratio([[pattern(0, 0, float("nan"))], []])
 
 
-def test_the_recruitment_interval_is_that_of_the_first_unit() -> None:
-    """Unit 2 starts at 1.05 s; the first fires every 100 ms then, and faster later."""
-    first = np.concatenate([np.arange(0.2, 1.1, 0.1), np.arange(1.1, 2.0, 0.06)])
-    stray = np.array([0.3, 0.7])  # two discharges far apart are no train
-    second = np.concatenate([stray, np.arange(1.05, 2.0, 0.12)])
-    found = recruitment_onset([second, first])
-    assert found is not None
-    assert (found.first_unit, found.second_unit) == (1, 0)
-    assert found.frequency_hz == pytest.approx(10.0)
-
-
-@pytest.mark.parametrize(
-    "trains",
-    [
-        [],
-        [np.arange(0, 2, 0.1)],
-        [np.arange(0, 2, 0.1), np.arange(0.15, 2, 0.1)],
-        [np.arange(0, 1, 0.1), np.arange(1.5, 2, 0.1)],
-    ],
-    ids=["none", "one", "together", "first silent"],
-)
-def test_what_was_not_seen_has_no_recruitment_frequency(trains: list[Floats]) -> None:
-    """Too few units, units that fire from the beginning, a first unit that fell silent: None."""
-    assert recruitment_onset(trains) is None
-
-
-def test_four_units_of_which_the_fastest_fires_at_twenty_have_a_ratio_of_five() -> None:
-    """Rates of 5, 10, 15 and 20 per second, and one unit that is silent then."""
-    trains = [np.arange(0, 3, 1 / rate) for rate in (5, 10, 15, 20)]
-    found = recruitment_ratio([*trains, np.arange(4, 6, 0.1)], 1.0, 3.0)
-    assert found is not None
-    assert found.active_units == 4
-    assert found.ratio_hz == pytest.approx(5.0)
-    assert recruitment_ratio([np.array([1.0, 2.0])], 0.0, 3.0) is None
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -222,12 +184,6 @@ def test_wrong_arguments_are_named(change, message: str) -> None:
     """A wrong shape, rate, epoch or threshold is one clear mistake."""
     with pytest.raises(ValueError, match=message):
         interference(**{"samples_uv": sine(200, 100), "rate_hz": RATE_HZ, **change})
-
-
-def test_a_stretch_must_have_a_length() -> None:
-    """A stretch that ends where it begins is refused."""
-    with pytest.raises(ValueError, match="stop_s"):
-        recruitment_ratio([np.arange(5.0)], 1.0, 1.0)
 
 
 @pytest.fixture(scope="module")

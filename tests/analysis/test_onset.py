@@ -16,11 +16,12 @@ from emgsim.analysis.change_times import (
     _likelihood,
     rise_s,
 )
-from emgsim.analysis.onset import Burst, onsets, threshold_onsets
+from emgsim.analysis.onset import Burst, Rule, onsets
 from emgsim.errors import NotAnalysableError
 
 Floats = NDArray[np.float64]
 RATE_HZ = 2000.0
+RULES: tuple[Rule, ...] = ("likelihood", "threshold")
 BURSTS_S = ((2.0, 2.5), (3.4, 3.8), (4.6, 5.3))
 
 
@@ -56,10 +57,10 @@ def plain_likelihood(cells: Cells, ramp_s: float, level: int, at: int) -> float:
     return total
 
 
-@pytest.mark.parametrize("detector", [onsets, threshold_onsets])
-def test_three_bursts_are_three(detector) -> None:
+@pytest.mark.parametrize("rule", RULES)
+def test_three_bursts_are_three(rule: Rule) -> None:
     """Steps of 20 dB: each end within 15 ms, by both methods."""
-    found = times_s(detector(bursts(20.0), RATE_HZ))
+    found = times_s(onsets(bursts(20.0), RATE_HZ, rule=rule))
     assert np.abs(np.subtract(found, BURSTS_S)).max() < 0.015
 
 
@@ -200,7 +201,7 @@ def test_a_rise_is_not_later_than_the_alarm() -> None:
     assert 0.1 <= at_s <= 0.122
 
 
-@pytest.mark.parametrize("detector", [onsets, threshold_onsets])
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
@@ -209,10 +210,10 @@ def test_a_rise_is_not_later_than_the_alarm() -> None:
         (np.full(8000, np.nan), "every sample"),
     ],
 )
-def test_no_rest_no_number(detector, samples: Floats, message: str) -> None:
+def test_no_rest_no_number(rule: Rule, samples: Floats, message: str) -> None:
     """Flat, short or missing samples are refused and say why."""
     with pytest.raises(NotAnalysableError, match=message):
-        detector(samples, RATE_HZ)
+        onsets(samples, RATE_HZ, rule=rule)
 
 
 def test_a_flat_rest_is_refused() -> None:
@@ -235,3 +236,16 @@ def test_wrong_arguments_are_named(change, message: str) -> None:
     """A wrong shape, rate or limit is one clear mistake."""
     with pytest.raises(ValueError, match=message):
         onsets(**{"samples_uv": bursts(), "rate_hz": RATE_HZ, **change})
+
+
+def test_the_two_rules_are_two() -> None:
+    """The likelihood gives intervals, the threshold none; their times differ."""
+    likely, simple = (onsets(bursts(10.0), RATE_HZ, rule=rule) for rule in RULES)
+    assert all(np.isfinite(burst.onset_95_s).all() for burst in likely)
+    assert all(np.isnan(burst.onset_95_s).all() for burst in simple)
+
+
+def test_an_unknown_rule_is_named() -> None:
+    """Only the two rules of the house are known."""
+    with pytest.raises(ValueError, match="rule must be one of likelihood, threshold, got 'hodges'"):
+        onsets(bursts(), RATE_HZ, rule="hodges")

@@ -1,0 +1,260 @@
+"""What findings mean: each axis on findings whose meaning is plain; honest where they say less."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emgsim.analysis.axes import AXES, axes_of, stability_measures
+from emgsim.errors import InputError
+from emgsim.recording import AxisFinding, Event, Findings, FoundRun, FoundUnit
+from emgsim.references import reference
+
+BICEPS = reference("biceps_brachii")
+REST = (Event(kind="rest", onset_s=0.0, offset_s=4.0),)
+NORMAL, LARGE, SMALL = (420.0, 8.4, 3.0), (1200.0, 12.0, 5.0), (180.0, 6.0, 4.0)
+PATTERNS = {  # fastest and units of a slight effort; amplitude, evenness and pace of the strongest
+    "normal": (10.0, 6.5, 700.0, 0.62, 31.0),
+    "reduced": (15.0, 5.0, 550.0, 0.46, 31.0),
+    "early": (13.0, 7.0, 315.0, 0.60, 31.0),
+    "poor_effort": (8.6, 6.0, 460.0, 0.30, 6.5),
+}
+
+
+def unit(shape: tuple[float, float, float] = NORMAL, **measures: float) -> FoundUnit:
+    """A unit of amplitude, duration and phases, near the needle and often seen."""
+    amplitude_uv, duration_ms, phases = shape
+    return FoundUnit(
+        id=1,
+        discharge_times_s=np.arange(0.0, 6.0, 0.1),
+        muap_uv=np.zeros((0, 1)),
+        muap_start_s=0.0,
+        measures={
+            "amplitude_uv": amplitude_uv,
+            "duration_ms": duration_ms,
+            "phases": phases,
+            "rise_time_us": 300.0,
+            **measures,
+        },
+    )
+
+
+def run(kind: str, probability: float = 1.0, seconds: float = 3.0) -> FoundRun:
+    """Activity at rest."""
+    return FoundRun(
+        kind=kind,
+        onset_s=0.0,
+        offset_s=seconds,
+        discharge_times_s=np.arange(0.0, seconds, 0.1),
+        potential_uv=np.zeros((0, 1)),
+        potential_start_s=0.0,
+        probability=probability,
+    )
+
+
+def pattern(name: str) -> list[Findings]:
+    """Findings of a slight and of the strongest effort, in rows only."""
+    fastest_hz, units, amplitude_uv, evenness, pace = PATTERNS[name]
+    slight = {"recruitment.fastest_hz": fastest_hz, "recruitment.active_units": units}
+    strong = {
+        "interference.turns_per_s": 1000.0,
+        "interference.mean_amplitude_uv": amplitude_uv,
+        "interference.evenness": evenness,
+        "interference.pace_hz": pace,
+    }
+    return [
+        Findings(
+            units=(),
+            measures=tuple(
+                {"id": key, "value": value, "unit": "1", "low": None, "high": None}
+                for key, value in rows.items()
+            ),
+        )
+        for rows in (slight, strong)
+    ]
+
+
+def told(*findings: Findings, **how) -> dict[str, AxisFinding]:
+    """The axes by their names."""
+    return {axis.axis: axis for axis in axes_of(findings, BICEPS, **how)}
+
+
+def test_probabilities_of_every_axis_add_up_to_one() -> None:
+    """All values of the axis have one, and the largest names the value."""
+    units = tuple(unit(mcd_us=30.0, jiggle_ccc=0.99) for _ in range(6))
+    found = told(Findings(units=units, events=REST), *pattern("normal"))
+    assert set(found) == set(AXES)
+    for axis in found.values():
+        assert tuple(axis.probabilities) == AXES[axis.axis]
+        assert sum(axis.probabilities.values()) == pytest.approx(1)
+        assert axis.probabilities[axis.value] == max(axis.probabilities.values())
+        assert all(np.isfinite(value) for value in axis.because.values())
+
+
+def test_a_healthy_muscle_is_normal_on_every_axis() -> None:
+    """Normal MUAPs and pattern, steady, quiet."""
+    units = tuple(unit(mcd_us=28.0, jiggle_ccc=0.997) for _ in range(8))
+    found = told(Findings(units=units, events=REST), *pattern("normal"))
+    values = [found[axis].value for axis in AXES]
+    assert values == ["no", "normal", "normal", "stable", "none"]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "value"),
+    [
+        ([NORMAL] * 8, "normal"),
+        ([NORMAL] * 7 + [LARGE], "normal"),
+        ([LARGE] * 6 + [NORMAL] * 2, "neurogenic"),
+        ([SMALL] * 6 + [NORMAL] * 2, "myopathic"),
+        ([SMALL] * 8 + [LARGE] * 8, "mixed"),
+    ],
+    ids=["normal", "one outlier", "large", "small", "both"],
+)
+def test_the_muscle_is_the_mixture_that_its_muaps_are(shapes, value: str) -> None:
+    """Large and small ones, alone and together; one outlier does not make a disease."""
+    found = told(Findings(units=tuple(unit(shape) for shape in shapes)))
+    assert found["muap_type"].value == value
+
+
+def test_more_muaps_make_it_surer() -> None:
+    """Three, six and twelve large MUAPs: a growing probability."""
+    sure = [
+        told(Findings(units=tuple(unit(LARGE) for _ in range(n))))["muap_type"].probabilities[
+            "neurogenic"
+        ]
+        for n in (3, 6, 12)
+    ]
+    assert sure == sorted(sure)
+
+
+def test_far_or_rare_muaps_do_not_count() -> None:
+    """A rise of 900 us, or eight discharges, is no reason."""
+    few = FoundUnit(
+        id=2,
+        discharge_times_s=np.arange(8.0),
+        muap_uv=np.zeros((0, 1)),
+        muap_start_s=0.0,
+        measures=unit().measures,
+    )
+    found = told(
+        Findings(units=(unit(), unit(), unit(), few, unit(SMALL, rise_time_us=900.0))),
+    )
+    assert found["muap_type"].because["muaps"] == 3
+
+
+@pytest.mark.parametrize("name", list(PATTERNS))
+def test_recruitment_is_told_by_rates_units_and_pattern(name: str) -> None:
+    """Each of the four patterns is told as itself."""
+    assert told(*pattern(name))["recruitment"].value == name
+
+
+def test_without_the_strongest_effort_nobody_is_accused_of_a_poor_one() -> None:
+    """The pattern does not count then, and poor effort has no probability."""
+    found = told(*pattern("poor_effort"), strongest=False)["recruitment"]
+    assert found.probabilities["poor_effort"] == 0
+    assert set(found.because) == {"fastest_hz", "ratio_hz"}
+
+
+def test_jitter_and_jiggle_tell_an_unstable_muscle() -> None:
+    """Pairs of 100 us, consecutive discharges alike to 0.95; and steady ones."""
+    shaky = tuple(unit(mcd_us=100.0, jiggle_ccc=0.95) for _ in range(4))
+    steady = tuple(unit(mcd_us=27.0, jiggle_ccc=0.998) for _ in range(4))
+    assert told(Findings(units=shaky))["stability"].value == "unstable"
+    assert told(Findings(units=steady))["stability"].value == "stable"
+    assert stability_measures(shaky)["incoherence"] == pytest.approx(0.05)
+
+
+def test_fibrillations_that_last_are_denervation() -> None:
+    """One that lasts; one that does not, alone, and in two places; and unsure ones."""
+
+    def yes(*runs: tuple[FoundRun, ...]) -> float:
+        found = told(*(Findings(units=(), events=REST, runs=one) for one in runs))
+        return found["active_denervation"].probabilities["yes"]
+
+    short = (run("fibrillation", seconds=0.5),)
+    assert yes((run("positive_sharp_wave"),)) == 1
+    assert yes(short) == 0.5
+    assert yes(short, short) == 1
+    assert yes((run("fibrillation", 0.3),)) == pytest.approx(0.3)
+    assert yes((run("end_plate_spike"), run("artefact"), run("unknown"))) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("myotonic_discharge", "myotonia"),
+        ("complex_repetitive_discharge", "complex_repetitive"),
+        ("myokymia", "myokymia_neuromyotonia"),
+        ("neuromyotonia", "myokymia_neuromyotonia"),
+        ("fasciculation", "fasciculation"),
+        ("fibrillation", "none"),
+        ("end_plate_noise", "none"),
+    ],
+)
+def test_special_discharges_are_named(kind: str, value: str) -> None:
+    """Each kind of run has its value on the axis; denervation and end plates have none."""
+    found = told(Findings(units=(), events=REST, runs=(run(kind, 0.9),)))["special_discharges"]
+    assert found.value == value
+
+
+def test_what_was_not_measured_is_not_told() -> None:
+    """Without rest nothing of rest, with two MUAPs no type, without rows no recruitment."""
+    assert told(Findings(units=(unit(), unit()))) == {}
+    bare = FoundUnit(
+        id=1, discharge_times_s=np.arange(20.0), muap_uv=np.zeros((0, 1)), muap_start_s=0.0
+    )
+    assert told(Findings(units=(bare,) * 5, events=REST)).keys() == {
+        "active_denervation",
+        "special_discharges",
+    }
+
+
+def test_a_missing_measure_is_left_out() -> None:
+    """MUAPs without phases are still told by amplitude and duration."""
+    units = tuple(unit(LARGE, phases=float("nan")) for _ in range(8))
+    assert told(Findings(units=units))["muap_type"].value == "neurogenic"
+
+
+@settings(max_examples=20, deadline=None)
+@given(order=st.permutations(range(4)))
+def test_the_order_of_the_recordings_does_not_matter(order: list[int]) -> None:
+    """Sites and efforts in any order mean the same."""
+    sites = [
+        Findings(units=tuple(unit(LARGE) for _ in range(3)), events=REST),
+        Findings(units=(unit(),), events=REST, runs=(run("fibrillation"),)),
+        *pattern("reduced"),
+    ]
+    usual = told(*sites)
+    for axis, found in told(*(sites[k] for k in order)).items():
+        assert found.value == usual[axis].value
+        assert found.probabilities == pytest.approx(usual[axis].probabilities)
+
+
+def test_the_reference_of_another_muscle_is_its_own() -> None:
+    """Tibialis anterior has larger, longer MUAPs: what is long for the biceps is not for it."""
+    units = tuple(unit((640.0, 10.4, 3.0)) for _ in range(12))
+    leg = axes_of([Findings(units=units)], reference("tibialis_anterior"))[0]
+    arm = axes_of([Findings(units=units)], BICEPS)[0]
+    assert leg.probabilities["normal"] > arm.probabilities["normal"]
+    with pytest.raises(InputError, match="biceps_brachi"):
+        reference("biceps_brachi")
+
+
+def test_age_is_taken_into_account() -> None:
+    """MUAPs a little long and large are likelier normal at eighty."""
+    units = tuple(unit((520.0, 9.8, 3.0)) for _ in range(8))
+    young, old = (
+        told(Findings(units=units), age_years=age)["muap_type"].probabilities["normal"]
+        for age in (30.0, 80.0)
+    )
+    assert old > young
+
+
+def test_wrong_arguments_are_named() -> None:
+    """No findings at all, and an age that nobody has."""
+    with pytest.raises(ValueError, match="findings must hold at least one"):
+        axes_of([], BICEPS)
+    with pytest.raises(ValueError, match=r"age_years must be in 0\.\.120, got 200"):
+        axes_of([Findings(units=())], BICEPS, 200.0)
