@@ -17,16 +17,15 @@ shows there at its first sample: that is easier than a muscle. The second table 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
+from needle_signals import loaded
 from numpy.typing import NDArray
 from scipy import signal
 
@@ -91,16 +90,6 @@ def _options() -> argparse.Namespace:
     if known := sorted(set(options.seeds) & set(SET_ON)):
         sys.exit(f"seeds {known} were used to set the thresholds; give others")
     return options
-
-
-def loaded(path: Path) -> ModuleType:
-    """Import the shared test signals from their file."""
-    spec = importlib.util.spec_from_file_location("test_signals", path)
-    if spec is None or spec.loader is None:
-        sys.exit(f"cannot import {path}")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def name_of(rise_s: float, snr_db: float) -> str:

@@ -17,7 +17,6 @@ nothing to agree with. CPU seconds are those of one process. Exit code 1 if a go
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 import time
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+from needle_signals import loaded
 from numpy.typing import NDArray
 
 from emgsim.analysis.core import analyse
@@ -113,16 +113,6 @@ def told(name: str, value: float, goal: float, *, at_least: bool = False) -> boo
     sign = ">=" if at_least else "<="
     print(f"{name:42s} {value:7.3f}  goal {sign} {goal:g}  {'' if is_reached else 'MISSED'}")
     return bool(is_reached)
-
-
-def loaded(path: Path) -> ModuleType:
-    """Import the shared test signals from their file."""
-    spec = importlib.util.spec_from_file_location("test_signals", path)
-    if spec is None or spec.loader is None:
-        sys.exit(f"cannot import {path}")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def held(scenario: Scenario, hold_s: float | None) -> Scenario:

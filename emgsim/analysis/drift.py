@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emgsim.analysis.conditioning import Conditioned
 from emgsim.analysis.detection import snippets
-from emgsim.analysis.identity import similarity
+from emgsim.analysis.identity import similarity, united
 from emgsim.analysis.learning import Course, Unit, add_discharges, average
 from emgsim.analysis.trains import checked
 
@@ -170,16 +170,12 @@ def _rejoined(one: Unit, other: Unit, rate_hz: float, n_channels: int) -> Unit |
     energies = sorted((float(before @ before), float(after @ after)))
     if likeness < ALIKE or energies[1] > SAME_ENERGY * energies[0]:
         return None
-    positions = np.concatenate([early.positions, late.positions - lag])
-    amplitudes = np.concatenate([early.amplitudes, late.amplitudes])
-    order = np.argsort(positions)
-    positions, amplitudes = positions[order], amplitudes[order]
-    fresh = np.diff(positions, prepend=-np.inf) > 0.002 * rate_hz
-    union = checked(positions[fresh] / rate_hz)
-    if union.short > 0.05 or union.expected < 0.85:
+    union = united(early, late, lag, rate_hz)
+    train = checked(union.positions / rate_hz)
+    if train.short > 0.05 or train.expected < 0.85:
         return None
     templates = early.course.templates.copy()
     middle = (end[0] + begin[0]) // 2 + 1
     templates[middle:] = np.roll(late.course.templates[middle:], lag, axis=1)
     course = replace(early.course, templates=templates)
-    return replace(early, positions=positions[fresh], amplitudes=amplitudes[fresh], course=course)
+    return replace(union, course=course)

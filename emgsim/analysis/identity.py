@@ -19,6 +19,7 @@ BETTER = 0.12  # the parts of a split must be that much more regular
 ALIKE = 0.85  # correlation of two templates that may be one
 THE_SAME = 0.95
 SAME_ENERGY = 1.6
+SAME_DISCHARGE_S = 0.002  # two positions nearer than this are one discharge
 FARTHEST_S = 0.004  # between the spikes that two halves of one unit were found by
 FEWEST = 8
 
@@ -133,16 +134,32 @@ def _joined(one: Unit, other: Unit, rate_hz: float, n_channels: int) -> Unit | N
         return None
     if max(one.energy, other.energy) > SAME_ENERGY * min(one.energy, other.energy):
         return None
+    union = united(one, other, lag, rate_hz)
+    train = checked(union.positions / rate_hz)
+    # two units of one shape would discharge at all intervals: three in ten would be short
+    most_short, least_expected = (0.10, 0.75) if likeness >= THE_SAME else (0.05, 0.90)
+    if train.short > most_short or train.expected < least_expected:
+        return None
+    return union
+
+
+def united(one: Unit, other: Unit, lag: int, rate_hz: float) -> Unit:
+    """Return the first unit with the discharges of both, what both have counted once.
+
+    Parameters
+    ----------
+    one, other
+        Their discharges.
+    lag
+        Samples by which the second one's are late.
+    rate_hz
+        Samples per second.
+    """
     positions = np.concatenate([one.positions, other.positions - lag])
     amplitudes = np.concatenate([one.amplitudes, other.amplitudes])
     order = np.argsort(positions)
     positions, amplitudes = positions[order], amplitudes[order]
-    fresh = np.diff(positions, prepend=-np.inf) > 0.002 * rate_hz
-    union = checked(positions[fresh] / rate_hz)
-    # two units of one shape would discharge at all intervals: three in ten would be short
-    most_short, least_expected = (0.10, 0.75) if likeness >= THE_SAME else (0.05, 0.90)
-    if union.short > most_short or union.expected < least_expected:
-        return None
+    fresh = np.diff(positions, prepend=-np.inf) > SAME_DISCHARGE_S * rate_hz
     return replace(one, positions=positions[fresh], amplitudes=amplitudes[fresh])
 
 

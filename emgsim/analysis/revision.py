@@ -247,48 +247,54 @@ def distinct(states: list[Explanation]) -> list[Explanation]:
     return out
 
 
-def revise(pursuit: Pursuit, half: int, *, thorough: bool = True) -> int:
+def revise(
+    pursuit: Pursuit, half: int, *, first: int = 0, last: int | None = None, thorough: bool = True
+) -> int:
     """Explain the neighbourhood of every clear discharge anew; return how many windows changed.
 
     Parameters
     ----------
     pursuit
-        Its discharges are changed in place.
+        Its discharges are changed in place, those of no amplitude excepted.
     half
         Samples from the middle of a window to its end.
+    first, last
+        Samples: what lies before ``first`` stays as it is, and so does what begins after ``last``.
     thorough
         Try all pairs of units wherever something is left over.
     """
     changed, done = 0, -1
+    end = pursuit.n if last is None else last
     clear = pursuit.dictionary.is_clear
     known = [d.tick // PHASES for d in pursuit.discharges.values() if clear[d.unit]]
-    for middle in sorted({*known, *_leftovers(pursuit, half)}):
-        if middle <= done:
+    for middle in sorted({*(k for k in known if k >= first), *_leftovers(pursuit, first, half)}):
+        if middle <= done or middle >= end + half:
             continue
         done = middle + half // 3
-        changed += _window_revised(pursuit, middle + half // 6, half, thorough)
+        begin, stop = middle + half // 6 - half, middle + half // 6 + half
+        changed += _window_revised(pursuit, max(first, begin), stop, thorough)
     return changed
 
 
-def _leftovers(pursuit: Pursuit, apart: int) -> list[int]:
-    """Return the samples where something like a template is left unexplained."""
+def _leftovers(pursuit: Pursuit, first: int, apart: int) -> list[int]:
+    """Return the samples from ``first`` on where something like a template is left unexplained."""
     dictionary = pursuit.dictionary
     if not dictionary.is_clear.any():
         return []
-    share = np.abs(pursuit.correlation[dictionary.is_clear])
+    share = np.abs(pursuit.correlation[dictionary.is_clear, first:])
     share = (share / dictionary.energy[dictionary.is_clear, None]).max(axis=0)
-    share[pursuit.barred < 0] = 0.0
+    share[pursuit.barred[first:] < 0] = 0.0
     top = ndimage.maximum_filter1d(share, 2 * apart + 1, mode="constant")
-    return np.flatnonzero((share == top) & (share > UNEXPLAINED)).tolist()
+    return (first + np.flatnonzero((share == top) & (share > UNEXPLAINED))).tolist()
 
 
-def _window_revised(pursuit: Pursuit, middle: int, half: int, thorough: bool) -> bool:
-    first, last = middle - half, middle + half
-    old = [
+def _window_revised(pursuit: Pursuit, first: int, last: int, thorough: bool) -> bool:
+    within = [
         pursuit.discharges[unit, tick]
         for unit, train in enumerate(pursuit.trains)
         for tick in train[bisect_left(train, first * PHASES) : bisect_left(train, last * PHASES)]
     ]
+    old = [one for one in within if one.amplitude > 0]
     if len(old) == 1 and _is_plain(pursuit, old[0], first, last):
         return False
     for one in old:
@@ -307,7 +313,7 @@ def _is_plain(pursuit: Pursuit, one: Discharge, first: int, last: int) -> bool:
     dictionary = pursuit.dictionary
     if abs(one.amplitude - 1) > ORDINARY * dictionary.amplitude_sd[one.unit]:
         return False
-    left = np.abs(pursuit.correlation[:, max(first, 0) : last]).max(axis=1)
+    left = np.abs(pursuit.correlation[:, first:last]).max(axis=1)
     if np.any(left[dictionary.is_clear] > UNEXPLAINED * dictionary.energy[dictionary.is_clear]):
         return False
-    return bool(pursuit.gain(slice(None), max(first, 0), last).max() < HOPE)
+    return bool(pursuit.gain(slice(None), first, last).max() < HOPE)

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from emgsim.analysis.clustering import SHAPE_VARIABILITY
 from emgsim.analysis.decomposition import COMPARED_S, DISTRUST, HEAVIEST, REVISED_S, Model
 from emgsim.analysis.detection import TAPS, floor_sd, mean_square, snippets
 from emgsim.analysis.learning import Unit, add_discharges, tapered
 from emgsim.analysis.resolution import PHASES, Dictionary, Discharge, Pursuit
-from emgsim.analysis.revision import HOPE, ORDINARY, UNEXPLAINED, WORTHWHILE, Window
+from emgsim.analysis.revision import revise
 from emgsim.analysis.streaming.tape import Tape
 from emgsim.analysis.trains import checked, intervals_of, log_density
 
@@ -156,7 +155,8 @@ class Tracker:
                 # only a mark for the firing times: the residual is already without it
                 pursuit.put(Discharge(tracked.ticks[-1] - start * PHASES, number, 0.0))
         pursuit.fill()
-        revise(pursuit, self.decided - start, last - start, round(REVISED_S * self.rate_hz))
+        half = round(REVISED_S * self.rate_hz)
+        revise(pursuit, half, first=self.decided - start, last=last - start)
         pursuit.fill()
         found = [one for one in sorted(pursuit.discharges.values()) if one.amplitude > 0]
         ripe = [one for one in found if one.tick < (last - start) * PHASES]
@@ -234,67 +234,3 @@ class Tracker:
         newest = min(mean_square(samples, usable), HEAVIEST * floor_sd(samples, usable) ** 2)
         if newest > 0:
             self.variance += VARIANCE_SHARE * (newest - self.variance)
-
-
-def revise(pursuit: Pursuit, first: int, last: int, half: int) -> None:
-    """Explain anew, all discharges of a window together, what will be decided now.
-
-    Parameters
-    ----------
-    pursuit
-        Its discharges from ``first`` on are changed in place.
-    first, last
-        Samples: what lies before ``first`` is decided, what begins after ``last`` has time.
-    half
-        Samples from the middle of a window to its end.
-    """
-    clear = pursuit.dictionary.is_clear
-    known = [d.tick // PHASES for d in pursuit.discharges.values() if clear[d.unit]]
-    middles = {m for m in known if first <= m} | set(_leftovers(pursuit, first, half))
-    done = -1
-    for middle in sorted(middles):
-        if done < middle < last + half:
-            done = middle + half // 3
-            _explain(pursuit, max(first, middle + half // 6 - half), middle + half // 6 + half)
-
-
-def _leftovers(pursuit: Pursuit, first: int, apart: int) -> list[int]:
-    """Return the samples from ``first`` on where something like a template is left."""
-    clear = pursuit.dictionary.is_clear
-    if not clear.any():
-        return []
-    left = np.abs(pursuit.correlation[clear, first:])
-    share = (left / pursuit.dictionary.energy[clear, None]).max(axis=0)
-    share[pursuit.barred[first:] < 0] = 0.0
-    top = ndimage.maximum_filter1d(share, 2 * apart + 1, mode="constant")
-    return (first + np.flatnonzero((share == top) & (share > UNEXPLAINED))).tolist()
-
-
-def _explain(pursuit: Pursuit, first: int, last: int) -> None:
-    """Find the discharges of one window again, if another explanation is worth more."""
-    old = [
-        one
-        for one in pursuit.discharges.values()
-        if first * PHASES <= one.tick < last * PHASES and one.amplitude > 0
-    ]
-    if len(old) == 1 and _is_plain(pursuit, old[0], first, last):
-        return
-    for one in old:
-        pursuit.take(one)
-    window = Window(pursuit, first, last)
-    before = window.rebuilt(sorted(old))
-    after = window.explained(thorough=True)
-    better = after.worth > before.worth + WORTHWHILE
-    for one in after.discharges if better else old:
-        pursuit.put(one)
-
-
-def _is_plain(pursuit: Pursuit, one: Discharge, first: int, last: int) -> bool:
-    """Tell whether a lone discharge fits its template and leaves nothing to be explained."""
-    dictionary = pursuit.dictionary
-    if abs(one.amplitude - 1) > ORDINARY * dictionary.amplitude_sd[one.unit]:
-        return False
-    left = np.abs(pursuit.correlation[:, first:last]).max(axis=1) / dictionary.energy
-    if np.any(left[dictionary.is_clear] > UNEXPLAINED):
-        return False
-    return bool(pursuit.gain(slice(None), first, last).max() < HOPE)
