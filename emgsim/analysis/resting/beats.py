@@ -103,6 +103,8 @@ def _places(row: Floats, energy: float, white: Conditioned) -> tuple[Floats, Flo
 
 def _every_second(nats: Floats) -> bool:
     """Tell whether every second discharge is much less likely than those between."""
+    if nats.size < 2:
+        return False
     even, odd = float(np.mean(nats[::2])), float(np.mean(nats[1::2]))
     return min(even, odd) < EVERY_SECOND * max(even, odd)
 
