@@ -173,13 +173,22 @@ def tables(
             values = values[np.isfinite(values)]
             scale = "linear" if measure in LINEAR else "log"
             if scale == "log":
-                values = np.log(np.maximum(values, 1e-9))
+                values = np.log(values[values > 0])  # of a MUAP without a phase nothing is told
             if values.size < 2:
                 continue
-            sd = float(np.hypot(np.std(values, ddof=1), MORE_SD[scale]))
+            mean, spread = robust(values)
+            sd = float(np.hypot(spread, MORE_SD[scale]))
             more = "" if scale == "linear" else ', scale = "log"'
             more += f", per_year = {PER_YEAR[measure]}" if measure in PER_YEAR else ""
-            yield f"{measure} = {{ mean = {np.mean(values):.3f}, sd = {sd:.3f}{more} }}"
+            yield f"{measure} = {{ mean = {mean:.3f}, sd = {sd:.3f}{more} }}"
+
+
+def robust(values: np.ndarray) -> tuple[float, float]:
+    """Return mean and SD of what lies within three robust SD: a false unit must not count."""
+    middle = float(np.median(values))
+    reach = 3 * max(1.4826 * float(np.median(np.abs(values - middle))), 0.05)
+    core = values[np.abs(values - middle) <= reach]
+    return float(np.mean(core)), float(np.std(core, ddof=1)) if core.size > 1 else 0.0
 
 
 if __name__ == "__main__":

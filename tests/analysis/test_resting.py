@@ -9,9 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from emgsim import simulate
+from emgsim.analysis.learning import unit_at
 from emgsim.analysis.resting import insertional_length_s, resting_runs
 from emgsim.analysis.resting.beats import period_of
+from emgsim.analysis.resting.cycles import one_of_each_cycle
+from emgsim.analysis.resting.episodes import share_of_shapes
 from emgsim.analysis.resting.floor import hum
+from emgsim.analysis.resting.joining import parted
 from emgsim.analysis.resting.measuring import form_of, rhythm_of
 from emgsim.analysis.resting.naming import name_train
 from emgsim.errors import NotAnalysableError
@@ -102,6 +106,63 @@ def test_nothing_is_found_in_noise_and_hum(hum_uv):
     recording = recorded()
     line = hum_uv * np.sin(2 * np.pi * 50 * recording.times_s)
     assert resting_runs(replace(recording, samples_uv=recording.samples_uv + line[:, None])) == ()
+
+
+def test_what_stands_at_an_edge_of_the_stretch_is_no_run():
+    """The discharge at the first sample, and the one with which an effort begins, say nothing."""
+    edges_s = np.array([0.001, 5.99])
+    assert resting_runs(recorded((WIDER_FIBRE, edges_s, 300.0))) == ()
+
+
+def test_few_discharges_that_nothing_explains_are_no_run_and_one_fasciculation_is():
+    """Two pulses of no muscle's form are dropped; a single discharge of a unit is kept."""
+    odd = np.sign(bell(0, 0.5) - 0.5) * bell(0, 3.0) + bell(4.0, 0.1) - bell(6.0, 2.0)
+    assert resting_runs(recorded((odd, np.array([1.0, 3.3]), 40.0))) == ()
+    unit = 0.3 * bell(-1.6, 0.6) - bell(0, 0.5) + 0.5 * bell(1.8, 0.9)
+    (run,) = resting_runs(recorded((unit, np.array([2.0]), 500.0)))
+    assert run.kind == "fasciculation"
+    assert run.discharge_times_s.size == 1
+
+
+def test_a_unit_of_two_clocks_and_two_sizes_is_parted():
+    """Each clock is a unit with its size; one clock, or one size, stays a unit."""
+    one, other = clock(5.4, 0.03), clock(6.7, 0.03, seed=3)
+    times_s = np.concatenate([one, other])
+    order = np.argsort(times_s)
+    gains = np.concatenate([np.full(one.size, 0.8), np.full(other.size, 1.4)])[order]
+    unit = replace(
+        unit_at(times_s[order] * RATE_HZ, FIBRE.size), template=20 * FIBRE, amplitudes=gains
+    )
+    large, small = parted((unit,))
+    np.testing.assert_allclose(large.positions, other * RATE_HZ)
+    np.testing.assert_allclose(small.positions, one * RATE_HZ)
+    np.testing.assert_allclose(large.template, 28 * FIBRE)
+    np.testing.assert_allclose(small.template, 16 * FIBRE)
+    alone = replace(unit_at(one * RATE_HZ, FIBRE.size), template=20 * FIBRE)
+    assert parted((alone,)) == (alone,)
+
+
+def test_of_a_ring_one_discharge_is_taken_from_each_cycle():
+    """Two like fibres of a ring give two discharges a cycle; a fibrillation keeps all."""
+    starts_s = np.arange(0.1, 4, 0.03)
+    both_s = np.sort(np.concatenate([starts_s, starts_s[40:] + 0.011]))
+    np.testing.assert_allclose(both_s[one_of_each_cycle(both_s)], starts_s)
+    assert np.all(one_of_each_cycle(starts_s))
+    assert np.all(one_of_each_cycle(clock(12.0, 0.05)))
+
+
+def test_a_few_shapes_make_all_peaks_of_a_few_sources():
+    """Three fibres have three shapes; of fifty units no three make most."""
+    rng = np.random.default_rng(5)
+    shapes = [FIBRE, WIDER_FIBRE, END_PLATE]
+    few = recorded(*[(s, clock(5.0, 0.1, seed=k), 100.0) for k, s in enumerate(shapes)])
+    crowd = []
+    for _ in range(50):
+        parts = zip(rng.uniform(-1.2, 1.2, 5), rng.uniform(-1, 1, 5), strict=True)
+        shape = sum((size * bell(at_ms, 0.15) for at_ms, size in parts), np.zeros(T_MS.size))
+        crowd.append((shape, rng.uniform(0.1, 5.9, 6), 100.0))
+    assert share_of_shapes(few.samples_uv[:, 0] / 3, RATE_HZ, 3) > 0.9
+    assert share_of_shapes(recorded(*crowd).samples_uv[:, 0] / 3, RATE_HZ, 3) < 0.8
 
 
 def test_hum_is_followed_and_a_train_is_left_alone():

@@ -18,15 +18,10 @@ BRIDGED_S, SHORTEST_S = 0.12, 0.06
 PIECE_S = 0.15  # in which a fast train is alike from cycle to cycle
 CYCLES_S = (0.003, 0.1)
 ONE_SOURCE = 0.5  # correlation of a cycle with the next; many sources have less
-SPIKE = 8.0  # of the white signal; what is around is no floor
-BESIDE_S = (0.004, 0.025)  # before and after a spike
-CELL_S = 0.5
-LEAST_QUIET = 0.04  # share of a cell that must be left beside spikes
-TILTED = -0.17  # of the quantiles of the floor; Gaussian noise has none, sharp waves' tails -0.1
-OUTER = 0.03
-SPIKY_S = 2.0  # spikes may leave no floor for so long
-MURMURS = 3.0  # upper quartile of the white signal: more is a fast train of large potentials
-LARGE_PEAK, FEW_PEAKS = 0.2, 4  # of the largest; so many are needed to say anything
+LARGE_PEAK, FEW_PEAKS = 0.2, 6  # of the largest; so many are needed to say anything
+PEAKS_APART_S, MOST_PEAKS = 0.0024, 300
+ONE_SHAPE = 0.6  # share of the large peaks; of cramps, tremor and bursts the first has 0.1-0.5
+FEW_SHAPES, MOSTLY = 3, 0.89  # of cramp, tremor and bursts three have 0.2-0.84
 SAME_SHAPE = 0.45  # distance over norm, jitter between fibres included
 SLOWEST_HZ = 140.0  # of neuromyotonia: 150-300 (AANEM)
 FAST_PIECE_S, FAST_CYCLES_S = 0.04, (0.003, 0.012)
@@ -73,7 +68,7 @@ def dense_episodes(white: Conditioned, *, are_fast: bool = False) -> list[Episod
     loud = ndimage.maximum_filter1d(np.abs(white.samples), width) > LOUD
     share = ndimage.uniform_filter1d(loud.astype(np.float64), round(DENSE_WINDOW_S * rate_hz))
     dense = share > DENSE
-    dense = _bridged(dense, round(BRIDGED_S * rate_hz))
+    dense = filled(dense, round(BRIDGED_S * rate_hz))
     labels, _ = ndimage.label(dense)
     found = []
     for (where,) in ndimage.find_objects(labels):
@@ -81,22 +76,41 @@ def dense_episodes(white: Conditioned, *, are_fast: bool = False) -> list[Episod
             continue
         part = white.samples[where]
         is_one = likeness_of_cycles(part, rate_hz) >= ONE_SOURCE
-        if is_one == are_fast and (is_one or not _is_one_shape(part, rate_hz)):
+        if is_one == are_fast and (is_one or share_of_shapes(part, rate_hz, 1) < ONE_SHAPE):
             found.append(Episode(first=int(where.start), last=int(where.stop)))
     return found
 
 
-def _is_one_shape(part: Floats, rate_hz: float) -> bool:
-    """Tell whether the large peaks of a stretch are one potential again and again."""
-    apart = round(0.0024 * rate_hz)
-    peaks = spikes(part, np.ones(part.size, bool), LARGE_PEAK * float(np.abs(part).max()), apart)
+def share_of_shapes(part: Floats, rate_hz: float, most: int) -> float:
+    """Return which share of the large peaks of a stretch the commonest shapes make.
+
+    0 if there are too few peaks to say anything.
+    """
+    apart = round(PEAKS_APART_S * rate_hz)
+    height = max(CLEARLY_LOUD, LARGE_PEAK * float(np.abs(part).max(initial=0.0)))
+    peaks = spikes(part, np.ones(part.size, bool), height, apart)
     peaks = peaks[(peaks > apart) & (peaks < part.size - apart)]
     if peaks.size < FEW_PEAKS:
-        return False
+        return 0.0
+    peaks = peaks[:: max(1, peaks.size // MOST_PEAKS)]
     pieces = snippets(part, aligned(part, peaks), apart // 2, apart // 2)
-    largest = pieces[np.argsort(np.sum(pieces**2, axis=1))[peaks.size // 2]]
-    distance = np.sum((pieces - largest) ** 2, axis=1) / np.sum(largest**2)
-    return float(np.mean(distance < SAME_SHAPE**2)) > 0.6
+    energy = np.sum(pieces**2, axis=1)
+    distance = energy[:, None] + energy[None, :] - 2 * pieces @ pieces.T
+    alike = distance < SAME_SHAPE**2 * energy[:, None]
+    free = np.ones(peaks.size, dtype=bool)
+    for _ in range(most):
+        commonest = int(np.argmax(np.sum(alike & free, axis=1)))
+        free &= ~alike[commonest]
+    return 1 - float(np.mean(free))
+
+
+def _is_of_few(white: Conditioned) -> bool:
+    """Tell whether all that is loud is made by a few sources, each with its shape."""
+    loud = np.flatnonzero((np.abs(white.samples) > CLEARLY_LOUD) & white.usable)
+    if loud.size == 0:
+        return True
+    active = white.samples[loud[0] : loud[-1] + 1]
+    return share_of_shapes(active, white.rate_hz, FEW_SHAPES) > MOSTLY
 
 
 def neuromyotonic(white: Conditioned) -> DenseRun | None:
@@ -144,7 +158,7 @@ def _cycle_s(part: Floats, rate_hz: float) -> float:
     return float(np.median(found)) if found else float("inf")
 
 
-def _bridged(flags: Flags, gap: int) -> Flags:
+def filled(flags: Flags, gap: int) -> Flags:
     """Fill gaps of at most ``gap`` samples."""
     at = np.flatnonzero(flags)
     out = flags.copy()
@@ -178,44 +192,6 @@ def _likeness(piece: Floats, rate_hz: float, cycles_s: tuple[float, float]) -> f
     return float(np.max(product[first:last] / whole))
 
 
-def end_plate_noise(signal: Conditioned, white: Conditioned) -> list[Episode]:
-    """Return where the floor is tilted to the negative: shot noise of small monophasic potentials.
-
-    Parameters
-    ----------
-    signal
-        Conditioned, not white.
-    white
-        The same, white: it tells where spikes stand out.
-    """
-    rate_hz = signal.rate_hz
-    loud = np.abs(white.samples) > SPIKE
-    before, after = (round(s * rate_hz) for s in BESIDE_S)
-    spiky = ndimage.maximum_filter1d(
-        loud.astype(np.uint8), before + after + 1, origin=(before - after) // 2
-    )
-    calm = (spiky == 0) & signal.usable
-    length = round(CELL_S * rate_hz)
-    n = max(1, signal.samples.size // length)
-    tilted = np.zeros(n, dtype=bool)
-    for k in range(n):
-        part = slice(k * length, (k + 1) * length if k < n - 1 else signal.samples.size)
-        floor = signal.samples[part][calm[part]]
-        if floor.size > LEAST_QUIET * length and _tilt(floor) < TILTED:
-            tilted[k] = float(np.quantile(np.abs(white.samples[part]), 0.75)) < MURMURS
-    tilted = ndimage.median_filter(tilted, 5, mode="nearest") if n >= 5 else tilted
-    labels, _ = ndimage.label(_bridged(tilted, round(SPIKY_S / CELL_S)))
-    return [
-        Episode(first=int(where.start) * length, last=min(int(where.stop) * length, calm.size))
-        for (where,) in ndimage.find_objects(labels)
-    ]
-
-
-def _tilt(floor: Floats) -> float:
-    low, middle, high = np.quantile(floor, [OUTER, 0.5, 1 - OUTER])
-    return float((high + low - 2 * middle) / max(high - low, 1e-9))
-
-
 def dense_runs(white: Conditioned, episodes: list[Episode]) -> list[DenseRun]:
     """Name dense stretches: rhythmic ones are tremor, long ones cramp, others insertional bursts.
 
@@ -227,6 +203,9 @@ def dense_runs(white: Conditioned, episodes: list[Episode]) -> list[DenseRun]:
         As of `dense_episodes`.
     """
     rate_hz = white.rate_hz
+    fast = neuromyotonic(white)
+    if _is_of_few(white):
+        return [] if fast is None else [fast]
     beat_hz = tremor_hz(white.samples, rate_hz)
     if np.isfinite(beat_hz):
         loud = np.flatnonzero(np.abs(white.samples) > CLEARLY_LOUD)
@@ -239,7 +218,6 @@ def dense_runs(white: Conditioned, episodes: list[Episode]) -> list[DenseRun]:
             joined[-1] = Episode(first=joined[-1].first, last=max(last, joined[-1].last))
         else:
             joined.append(Episode(first=first, last=last))
-    fast = neuromyotonic(white)
     found = [] if fast is None else [fast]
     for episode in joined:
         is_long = episode.last - episode.first > LONGEST_BURST_S * rate_hz

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from emgsim.analysis.conditioning import Floats
+from emgsim.analysis.conditioning import Flags, Floats
 from emgsim.analysis.learning import Unit
 from emgsim.analysis.resting.grouping import DIMENSIONS, VARIES
+from emgsim.analysis.resting.measuring import local_cov
 
 TOLD_APART = 3.2  # distance of two templates of which single discharges can be told apart
 APART_S = 0.003  # the discharges of one source may be placed so far apart in two templates
@@ -20,6 +21,9 @@ SAME_SHAPE = 0.88  # correlation of two templates of one source whose size chang
 LEAST_FEW = 0.08  # share of short intervals that two sources beside each other have at least
 SHORT = 0.6  # of the mean interval about
 ABOUT = 9  # intervals
+REGULAR, LEAST_COV = 0.2, 0.05  # CoV from one interval to the next
+LESS = 4.0
+FEWEST_OF_TRAIN, LEAST_IRREGULAR = 8, 0.4
 
 
 def joined(units: tuple[Unit, ...], rate_hz: float) -> tuple[Unit, ...]:
@@ -76,12 +80,58 @@ def proportional(units: tuple[Unit, ...], rate_hz: float) -> tuple[Unit, ...]:
                 continue
             scaled = replace(unit, amplitudes=unit.amplitudes * np.sqrt(unit.energy / other.energy))
             both = _union(other, scaled, lag, rate_hz)
-            if _short_share(both.positions) < LEAST_FEW:
+            if _short_share(both.positions) < LEAST_FEW and _keeps_time(other, unit, both):
                 out[k] = both
                 break
         else:
             out.append(unit)
     return tuple(out)
+
+
+def _keeps_time(one: Unit, other: Unit, both: Unit) -> bool:
+    """Tell whether what is joined is not much less regular than each of two regular trains."""
+    own = max(local_cov(np.diff(unit.positions)) for unit in (one, other))
+    return not (own < REGULAR and local_cov(np.diff(both.positions)) > LESS * max(own, LEAST_COV))
+
+
+def parted(units: tuple[Unit, ...]) -> tuple[Unit, ...]:
+    """Part units that are two regular trains of one shape and two sizes."""
+    out: list[Unit] = []
+    for unit in units:
+        large = unit.amplitudes > valley(unit.amplitudes) if unit.positions.size > 1 else None
+        if large is None or not _are_two(unit, large):
+            out.append(unit)
+            continue
+        for chosen in (large, ~large):
+            gain = float(np.mean(unit.amplitudes[chosen]))
+            part = replace(
+                unit,
+                positions=unit.positions[chosen],
+                amplitudes=unit.amplitudes[chosen] / gain,
+                template=unit.template * gain,
+            )
+            out.append(part)
+    return tuple(out)
+
+
+def _are_two(unit: Unit, large: Flags) -> bool:
+    """Tell whether large and small discharges are a regular train each, and no train together."""
+    if min(np.count_nonzero(large), np.count_nonzero(~large)) < FEWEST_OF_TRAIN:
+        return False
+    trains = [np.diff(unit.positions[chosen]) for chosen in (large, ~large)]
+    is_train = max(local_cov(steps) for steps in trains) < REGULAR
+    return is_train and local_cov(np.diff(unit.positions)) > LEAST_IRREGULAR
+
+
+def valley(course: Floats) -> float:
+    """Return the border between two crowds that leaves least variance within them (Otsu)."""
+    ranked = np.sort(course)
+    n = ranked.size
+    k = np.arange(1, n)
+    below = np.cumsum(ranked)[:-1] / k
+    above = (ranked.sum() - np.cumsum(ranked)[:-1]) / (n - k)
+    cut = int(np.argmax(k * (n - k) * (above - below) ** 2))
+    return float(0.5 * (ranked[cut] + ranked[cut + 1]))
 
 
 def _likeness(one: Unit, other: Unit, reach: int) -> tuple[float, int]:
@@ -103,12 +153,13 @@ def without_parts(units: tuple[Unit, ...], rate_hz: float) -> tuple[Unit, ...]:
     """Drop units that mostly stand at one lag of a clearer unit: they are its parts."""
     kept: list[Unit] = []
     for unit in sorted(units, key=lambda u: -u.energy):
-        if not any(_follows(unit, other, rate_hz) for other in kept):
+        if not any(follows(unit, other, rate_hz) for other in kept):
             kept.append(unit)
     return tuple(kept)
 
 
-def _follows(unit: Unit, other: Unit, rate_hz: float) -> bool:
+def follows(unit: Unit, other: Unit, rate_hz: float) -> bool:
+    """Tell whether a unit mostly stands at one short lag of another, or at a few."""
     reach, window = FOLLOWS_S * rate_hz, 0.0008 * rate_hz
     first = np.searchsorted(other.positions, unit.positions - reach)
     last = np.searchsorted(other.positions, unit.positions + reach)

@@ -101,10 +101,10 @@ FORMS: dict[str, Table] = {
 RHYTHMS: dict[str, Table] = {
     "regular": {
         "log_n": (log(40.0), 1.0),
-        "log_rate": (log(5.0), 0.8),
-        "log_mean": (log(4.5), 0.8),
+        "log_rate": (log(5.0), 1.0),  # up to 30
+        "log_mean": (log(4.5), 1.0),
         "log_cov": (log(0.045), 0.5),
-        "log_fastest": (log(6.0), 0.8),
+        "log_fastest": (log(6.0), 1.0),
         "grouped": (0.0, 0.15),
         "log_course": (0.1, 0.15),
         "log_gains": (0.1, 0.2),
@@ -151,6 +151,13 @@ RHYTHMS: dict[str, Table] = {
         "log_cov": (log(0.9), 0.6),
         "log_course": (2.0, 1.2),
     },
+    "clustered": {  # now and then, and then a few at once
+        "log_n": (log(8.0), 0.8),
+        "log_rate": (log(5.0), 0.9),
+        "log_mean": (log(1.5), 0.8),
+        "log_cov": (log(0.6), 0.5),
+        "log_course": (1.5, 1.0),
+    },
     "marching": {
         "log_n": (log(60.0), 0.8),  # bursts of some discharges
         "log_rate": (log(27.0), 0.45),
@@ -163,6 +170,7 @@ RHYTHMS: dict[str, Table] = {
     "racing": {
         "log_n": (log(500.0), 1.2),
         "log_rate": (log(225.0), 0.15),
+        "log_mean": (log(100.0), 1.0),  # bursts of hundreds, not doublets
         "log_cov": (log(0.017), 0.5),
         "log_fastest": (log(245.0), 0.25),
         "log_gains": (1.3, 0.7),
@@ -183,7 +191,7 @@ KINDS: dict[str, tuple[tuple[str, str], ...]] = {
     "positive_sharp_wave": (("sharp_wave", "regular"), ("sharp_wave", "irregular")),
     "end_plate_spike": (("end_plate", "sputtering"),),
     "end_plate_noise": (("miniature", "dense"), ("miniature", "sputtering")),
-    "fasciculation": (("unit", "now_and_then"),),
+    "fasciculation": (("unit", "now_and_then"), ("unit", "clustered")),
     "complex_repetitive_discharge": (("ring", "clockwork"), ("fibre", "clockwork")),
     "myotonic_discharge": (("fibre", "waxing"), ("sharp_wave", "waxing")),
     "myokymia": (("unit", "marching"),),

@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
+from dataclasses import asdict, replace
 
 import numpy as np
 
-from emgsim.analysis.conditioning import Conditioned, Floats, bridged
-from emgsim.analysis.detection import snippets
-from emgsim.analysis.learning import Unit
+from emgsim.analysis.conditioning import Conditioned
 from emgsim.analysis.resting.episodes import (
     DenseRun,
     Episode,
     dense_episodes,
     dense_runs,
-    end_plate_noise,
 )
 from emgsim.analysis.resting.families import strongest
 from emgsim.analysis.resting.floor import conditioned, white
-from emgsim.analysis.resting.measuring import Form, Rhythm, detrended, form_of, rhythm_of, smoothed
+from emgsim.analysis.resting.leaking import end_plate_noise
 from emgsim.analysis.resting.naming import Named, name_train
 from emgsim.analysis.resting.sources import FOUND_AT, sources_in
+from emgsim.analysis.resting.trains import Train, measured, trains_of, without_echoes
 from emgsim.errors import NotAnalysableError
 from emgsim.recording import FoundRun, Recording
 
-BEFORE_S, AFTER_S = 0.012, 0.035  # of a mean potential
-EDGE_S = 0.002
-LOWPASS_HZ = 5000.0
-PAUSE_S = 3.0  # a longer one ends a run,
-PAUSE_INTERVALS = 8.0  # if it is so many times the median interval
 OVER_NOISE = 5.5  # an event over the upper quartile of what end-plate noise has
 SHORTEST_S = 0.5
-ECHO_S = 0.015  # around a potential, where what the template does not explain of it lies
-ECHOES = 0.6  # of a train's discharges
-LARGER = 2.5
-FAST_HZ = 100.0  # such a source leaves what it does not explain everywhere
+FEWEST_OF_UNKNOWN = 4
+MARGIN_S = 0.03  # at each end of a stretch: half a potential, or the effort that ends the rest
 JOINS_S = {
     "insertional_burst": 0.3,
     "cramp": 1.2,
@@ -43,25 +33,12 @@ JOINS_S = {
     "neuromyotonia": 1.0,
 }  # sources begin and end apart
 FAST_BESIDE_S = 0.03  # of a neuromyotonic discharge
+LEAKING = 0.25  # share of what is dense; a cramp has none
 ONLY_NEGATIVE = 0.17
 SMALL_UV = 60.0
 DENERVATION = ("fibrillation", "positive_sharp_wave")
 PERSISTENT_S = 1.0  # a train of less is +/-
 GRADE_BORDERS = (1.0, 3.0, 9.0)  # mean number of sources at once, of 2+ to 4+
-
-
-@dataclass(frozen=True, kw_only=True)
-class Train:
-    """One source from its onset to its offset, and its mean potential."""
-
-    times_s: Floats
-    gains: Floats
-    potential_uv: Floats  # (n, n_channels)
-    start_s: float  # of the potential, from the main spike
-    form: Form
-    rhythm: Rhythm
-    snr_db: float
-    norm: float  # of the white template: how clear one discharge is
 
 
 def resting_runs(
@@ -101,13 +78,15 @@ def resting_runs(
     leaking = end_plate_noise(signal, flat)
     leaks = [_span_s(flat, episode) for episode in leaking]
     dense = [run for run in dense_runs(flat, dense_episodes(flat)) if not _is_within(run, leaks)]
-    units = sources_in(_without(flat, dense), found_at=_found_at(flat, leaking))
+    heard = _without_margins(_without(flat, dense))
+    units = sources_in(heard, found_at=_found_at(flat, leaking))
     trains = without_echoes(trains_of(stretch, channel, flat, units))
     named = [(train, name_train(train.form, train.rhythm)) for train in trains]
     found = [
         _run(train, name)
         for train, name in named
-        if not any(_belongs(train, run) for run in dense)
+        if not _says_nothing(train, name)
+        and not any(_belongs(train, run) for run in dense)
         and not any(_is_noise(train, name, span_s) for span_s in leaks)
     ]
     found += [_dense(run, stretch, channel) for run in dense]
@@ -155,6 +134,19 @@ def _without(signal: Conditioned, dense: list[DenseRun]) -> Conditioned:
     )
 
 
+def _without_margins(signal: Conditioned) -> Conditioned:
+    """Return a signal that is not usable at its ends."""
+    usable = signal.usable.copy()
+    margin = round(MARGIN_S * signal.rate_hz)
+    usable[:margin] = usable[-margin:] = False
+    return replace(signal, usable=usable)
+
+
+def _says_nothing(train: Train, name: Named) -> bool:
+    """Tell whether a train of so few discharges has no name: chance, or an effort's first."""
+    return train.times_s.size < FEWEST_OF_UNKNOWN and name.kind == "unknown"
+
+
 def _found_at(flat: Conditioned, leaking: list[Episode]) -> float:
     """Return the least height of an event that begins a source; more above end-plate noise."""
     if not leaking:
@@ -162,111 +154,6 @@ def _found_at(flat: Conditioned, leaking: list[Episode]) -> float:
     height = strongest(flat.samples, flat.rate_hz)
     inside = np.concatenate([height[episode.first : episode.last] for episode in leaking])
     return max(FOUND_AT, OVER_NOISE * float(np.quantile(inside, 0.75)))
-
-
-def trains_of(
-    recording: Recording, channel: int, flat: Conditioned, units: tuple[Unit, ...]
-) -> list[Train]:
-    """Return the trains of all sources, measured on the recording itself."""
-    found = []
-    for unit in units:
-        times_s = flat.start_s + unit.positions / flat.rate_hz
-        for part in _parts(times_s):
-            found.append(
-                _measured(recording, channel, times_s[part], unit.amplitudes[part], unit.energy)
-            )
-    return found
-
-
-def _parts(times_s: Floats) -> list[slice]:
-    """Return the stretches between long pauses."""
-    steps = np.diff(times_s)
-    if steps.size < 4:
-        return [slice(0, times_s.size)]
-    longest = max(PAUSE_S, PAUSE_INTERVALS * float(np.median(steps)))
-    edges = [0, *(np.flatnonzero(steps > longest) + 1).tolist(), times_s.size]
-    return [slice(a, b) for a, b in pairwise(edges)]
-
-
-def _measured(
-    recording: Recording, channel: int, times_s: Floats, gains: Floats, energy: float
-) -> Train:
-    rate_hz = recording.rate_hz
-    before, after = round(BEFORE_S * rate_hz), round(AFTER_S * rate_hz)
-    if times_s.size > 2:
-        interval = float(np.quantile(np.diff(times_s), 0.1)) * rate_hz
-        before = min(before, max(round(0.4 * interval), round(0.002 * rate_hz)))
-        after = min(after, max(round(0.6 * interval), round(0.002 * rate_hz)))
-    at = (times_s - recording.start_s) * rate_hz
-    columns = []
-    for k in range(len(recording.channels)):
-        samples = bridged(np.asarray(recording.samples_uv[:, k], dtype=np.float64))
-        columns.append(_mean(samples, at, gains, before, after, rate_hz))
-    potential = np.column_stack([wave for wave, _ in columns])
-    wave, chance = columns[channel]
-    near = slice(max(0, before - round(0.003 * rate_hz)), before + round(0.003 * rate_hz))
-    peak = near.start + int(np.argmax(np.abs(wave[near])))
-    form = form_of(wave, rate_hz, peak, chance)
-    floor = chance * np.sqrt(times_s.size)
-    return Train(
-        times_s=times_s + (peak - before) / rate_hz,
-        gains=gains,
-        potential_uv=potential,
-        start_s=-peak / rate_hz,
-        form=form,
-        rhythm=rhythm_of(times_s, gains),
-        snr_db=20 * float(np.log10(max(abs(wave[peak]), 1e-9) / max(floor, 1e-9))),
-        norm=float(np.sqrt(energy)),
-    )
-
-
-def _mean(
-    samples: Floats, at: Floats, gains: Floats, before: int, after: int, rate_hz: float
-) -> tuple[Floats, float]:
-    """Return the mean potential of a source and the SD that chance leaves in it."""
-    pieces = snippets(samples, at, before, after)
-    n = at.size
-    weight = gains / np.sum(gains**2)
-    if n >= 8:
-        mean = np.median(pieces / np.maximum(gains, 0.1)[:, None], axis=0) * 1.0
-    else:
-        mean = weight @ pieces
-    mean = smoothed(mean, rate_hz, LOWPASS_HZ)
-    edge = max(4, min(round(EDGE_S * rate_hz), before // 3))
-    mean = detrended(mean, edge)
-    rest = smoothed_floor(samples, rate_hz)
-    return mean, rest * float(np.sqrt(np.sum(weight**2)))
-
-
-def smoothed_floor(samples: Floats, rate_hz: float) -> float:
-    """Return the robust SD of the samples about a slow course."""
-    step = max(1, round(rate_hz * 0.005))
-    n = samples.size // step
-    pieces = samples[: n * step].reshape(n, step)
-    return float(np.median(np.std(pieces, axis=1)))
-
-
-def without_echoes(trains: list[Train]) -> list[Train]:
-    """Drop trains that stand beside much larger potentials: what was left of these."""
-    kept: list[Train] = []
-    for train in sorted(trains, key=lambda t: -t.norm):
-        if not any(_is_echo(train, other) for other in kept):
-            kept.append(train)
-    return kept
-
-
-def _is_echo(train: Train, other: Train) -> bool:
-    """Tell whether a train stands beside another's discharges more than chance would have it."""
-    apart = np.abs(train.times_s[:, None] - other.times_s[None, :]).min(axis=1)
-    near = float(np.mean(apart < ECHO_S))
-    if other.rhythm.rate_hz > FAST_HZ:
-        return near > ECHOES
-    if other.norm < LARGER * train.norm:
-        return False
-    first, last = train.times_s[0] - 0.5, train.times_s[-1] + 0.5
-    inside = np.count_nonzero((other.times_s > first) & (other.times_s < last))
-    by_chance = min(1.0, 2 * ECHO_S * inside / float(last - first))
-    return near > max(ECHOES, 1.5 * by_chance)
 
 
 def _span_s(flat: Conditioned, episode: Episode) -> tuple[float, float]:
@@ -277,7 +164,7 @@ def _span_s(flat: Conditioned, episode: Episode) -> tuple[float, float]:
 def _is_within(run: DenseRun, leaks: list[tuple[float, float]]) -> bool:
     """Tell whether what is dense is end-plate noise."""
     shared_s = sum(max(0.0, min(run.offset_s, b) - max(run.onset_s, a)) for a, b in leaks)
-    return shared_s > 0.5 * (run.offset_s - run.onset_s)
+    return shared_s > LEAKING * (run.offset_s - run.onset_s)
 
 
 def _belongs(train: Train, run: DenseRun) -> bool:
@@ -300,7 +187,7 @@ def _dense(run: DenseRun, recording: Recording, channel: int) -> FoundRun:
     length_s = run.offset_s - run.onset_s
     if run.times_s.size:
         gains = np.ones(run.times_s.size)
-        train = _measured(recording, channel, run.times_s, gains, 0.0)
+        train = measured(recording, channel, run.times_s, gains, 0.0)
         return _run(train, Named(kind=run.kind, probability=1.0, probabilities={run.kind: 1.0}))
     measures = {"duration_s": length_s}
     if run.kind == "insertional_burst":

@@ -18,7 +18,14 @@ from emgsim.analysis.resting.grouping import (
     LONE_NORM,
     similar,
 )
-from emgsim.analysis.resting.joining import joined, proportional, without_parts
+from emgsim.analysis.resting.joining import (
+    follows,
+    joined,
+    parted,
+    proportional,
+    valley,
+    without_parts,
+)
 from emgsim.analysis.resting.pursuit import pursue
 
 WINDOW_S = (0.008, 0.016)  # of a template, before and after its discharge
@@ -28,7 +35,7 @@ APART_S = 0.0015  # two events closer than this are one
 LEFT_S = 0.006  # around a known discharge
 ROUNDS = 5
 BEAT_ROUNDS = 2
-MOST_SOURCES = 14
+MOST_SOURCES = 10
 SIGNIFICANT = 2.5  # of a learned template over what chance leaves in it
 SMOOTH_S = 0.0006
 BRIDGED_S = 0.0025  # quiet within a potential
@@ -75,7 +82,7 @@ def sources_in(white: Conditioned, *, found_at: float = FOUND_AT) -> tuple[Unit,
         if len(units) == n:
             break
     units = _without_sums(white, _settled(white, units, before), before)
-    units = _with_beats(white, proportional(units, rate_hz), before)
+    units = _with_beats(white, parted(proportional(units, rate_hz)), before)
     return tuple(sorted(units, key=lambda unit: -unit.energy))
 
 
@@ -259,7 +266,10 @@ def _divided(
     out: list[Unit] = []
     for unit in units:
         add(residual, unit, before)
-        out += _halves(residual, unit, before, rate_hz)
+        halves = _halves(residual, unit, before, rate_hz)
+        # the first and the second of a set, each with the other beside it, are one source
+        is_set = len(halves) == 2 and follows(halves[0], halves[1], rate_hz)
+        out += [unit] if is_set else halves
         add(residual, unit, before, -1.0)
     return tuple(out)
 
@@ -277,7 +287,7 @@ def _halves(samples: Floats, unit: Unit, before: int, rate_hz: float) -> list[Un
     if power[0] / n < BEYOND_CHANCE * edge:
         return [unit]
     course = rest @ directions[:, 0]
-    low = course < _valley(course)
+    low = course < valley(course)
     if min(low.sum(), (~low).sum()) < FEWEST:
         return [unit]
     gap = abs(course[low].mean() - course[~low].mean())
@@ -289,14 +299,3 @@ def _halves(samples: Floats, unit: Unit, before: int, rate_hz: float) -> list[Un
         fresh = unit_at(unit.positions[chosen], unit.template.size)
         parts.append(replace(fresh, template=_mean_shape(samples, fresh, before, rate_hz)))
     return parts
-
-
-def _valley(course: Floats) -> float:
-    """Return the border between two crowds that leaves least variance within them (Otsu)."""
-    ranked = np.sort(course)
-    n = ranked.size
-    k = np.arange(1, n)
-    below = np.cumsum(ranked)[:-1] / k
-    above = (ranked.sum() - np.cumsum(ranked)[:-1]) / (n - k)
-    cut = int(np.argmax(k * (n - k) * (above - below) ** 2))
-    return float(0.5 * (ranked[cut] + ranked[cut + 1]))
