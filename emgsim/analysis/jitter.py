@@ -16,6 +16,7 @@ from emgsim.seeds import stream
 Floats = NDArray[np.float64]
 
 RESAMPLES = 200
+NEAREST_S = 0.00076  # of two spikes: nearer ones stand on each other's slopes
 BLOCK = 5  # successive differences are drawn together, since they share a discharge
 
 
@@ -76,7 +77,7 @@ def jitter_pairs(
     -------
     tuple of FibrePair
         In the order of their intervals. Empty if fewer than two spikes are clear, or all others are
-        of more than one fibre.
+        of more than one fibre, or nearer than 0.76 ms.
 
     Raises
     ------
@@ -84,15 +85,21 @@ def jitter_pairs(
         If the rate is below 10 kHz, the channel does not exist, or the high-pass is not positive.
     """
     spikes = fibre_spikes(recording, train_s, channel, others_s=others_s, highpass_hz=highpass_hz)
-    if len(spikes) < 2:
+    if not spikes:
         return ()
-    first, rest = spikes[0], spikes[1:]
+    first = spikes[0]
+    rest = [spike for spike in spikes[1:] if _apart_s(first, spike) >= NEAREST_S]
     order = np.argsort(train_s, kind="stable")
     preceding = np.concatenate([[np.nan], np.diff(np.asarray(train_s)[order])])
     rng = stream(seed, "jitter resamples", 0)
     pairs = [_pair(first, other, np.where(preceding > 0, preceding, np.nan), rng) for other in rest]
     kept = [pair for pair in pairs if pair.n_intervals >= FEWEST]
     return tuple(sorted(kept, key=lambda pair: pair.mean_interval_s))
+
+
+def _apart_s(first: Spike, other: Spike) -> float:
+    intervals = other.at_s - first.at_s
+    return abs(float(np.nanmedian(intervals))) if np.isfinite(intervals).any() else 0.0
 
 
 def _pair(first: Spike, other: Spike, preceding_s: Floats, rng: np.random.Generator) -> FibrePair:

@@ -14,6 +14,7 @@ from emgsim.analysis.shrinkage import (
     OctaveAverage,
     averaged_octave,
     octaves,
+    plain,
     resampled_octave,
     shrunk,
     standard_error_uv,
@@ -144,6 +145,8 @@ def quantified_sweeps(
     muap_uv = shrunk(averages, good.shape[1], sweeps.before, sweeps.rate_hz)
     measured = muap_measures(muap_uv, sweeps.rate_hz, rule=rule)
     values = _values(measured, sweeps)
+    unshrunk_uv = plain(averages, good.shape[1], sweeps.rate_hz)
+    unshrunk = _values(muap_measures(unshrunk_uv, sweeps.rate_hz, rule=rule), sweeps)
     tables = [
         _values(muap_measures(wave, sweeps.rate_hz, rule=rule), sweeps)
         for wave in _resampled(parts, averages, sweeps, resamples, rng)
@@ -156,7 +159,9 @@ def quantified_sweeps(
         n_rejected=sweeps.kept.size - good.shape[0],
         standard_error_uv=standard_error_uv(averages),
         measures=values,
-        intervals={name: _interval(name, values, tables) for name in MEASURES} if tables else {},
+        intervals={name: _interval(name, values, unshrunk, tables) for name in MEASURES}
+        if tables
+        else {},
         duration_rule=rule,
         jiggle=_jiggle(sweeps, measured),
     )
@@ -194,12 +199,17 @@ def _resampled(
 
 
 def _interval(
-    name: str, values: dict[str, float], tables: Sequence[dict[str, float]]
+    name: str,
+    values: dict[str, float],
+    unshrunk: dict[str, float],
+    tables: Sequence[dict[str, float]],
 ) -> tuple[float, float]:
     """Return the 95 % interval of a measure.
 
     A resample is noisier than the average that it is drawn from, so that its durations are longer:
-    the interval stands about the value itself, and is widened by the distance between the two.
+    the interval stands about the value itself, and is widened by the distance between the two. No
+    resample shows what the shrinking takes off the potential itself: it is widened by the distance
+    to the unshrunk average, too.
     """
     value = values[name]
     drawn = np.array([table[name] for table in tables])
@@ -209,7 +219,9 @@ def _interval(
     if name in COUNTS:
         low, high = np.quantile(drawn, [0.025, 0.975], method="nearest")
         return float(min(low, value)), float(max(high, value))
-    half = SURE * float(np.hypot(np.std(drawn, ddof=1), np.mean(drawn) - value))
+    shrinking = unshrunk[name] - value if np.isfinite(unshrunk[name]) else 0.0
+    parts = [np.std(drawn, ddof=1), np.mean(drawn) - value, shrinking]
+    half = SURE * float(np.linalg.norm(parts))
     return value - half, value + half
 
 

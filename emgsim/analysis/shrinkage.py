@@ -92,10 +92,17 @@ def averaged_octave(octave: Octave) -> OctaveAverage:
 def resampled_octave(
     octave: Octave, average: OctaveAverage, counts: Floats
 ) -> tuple[OctaveAverage, ...]:
-    """Average an octave with each sweep as often as ``counts`` ``(n_resamples, n_sweeps)`` says."""
+    """Average an octave with each sweep as often as ``counts`` ``(n_resamples, n_sweeps)`` says.
+
+    The weights stay as they are, and hide from the resamples what they hide from the variance:
+    each is moved as much farther from the average.
+    """
     total = np.maximum(counts @ octave.weights, 1e-12)
     means = counts @ (octave.weights * octave.values) / total
-    return tuple(replace(average, mean=mean) for mean in means)
+    return tuple(
+        replace(average, mean=average.mean + np.sqrt(INFLATION) * (mean - average.mean))
+        for mean in means
+    )
 
 
 def shrunk(averages: Iterable[OctaveAverage], n: int, before: int, rate_hz: float) -> Floats:
