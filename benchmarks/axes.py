@@ -36,6 +36,7 @@ MUAP_MEASURES = ("amplitude_uv", "duration_ms", "phases")
 RECRUITMENT_MEASURES = ("fastest_hz", "ratio_hz", "mean_amplitude_uv", "evenness", "pace_hz")
 STABILITY_MEASURES = ("mcd_us", "incoherence")
 LINEAR = ("evenness",)
+LEAST_SPREAD = 0.25  # of what may count: most MUAPs have three phases, and some have four
 MORE_SD = {"log": 0.08, "linear": 0.03}  # few subjects of one simulator scatter too little
 # of the logarithms: 0.04 ms of 10 ms a year (Buchthal [M]); amplitudes rise too (Howard 1988), by
 # how much was not found: our proposal
@@ -186,7 +187,7 @@ def tables(
 def robust(values: np.ndarray) -> tuple[float, float]:
     """Return mean and SD of what lies within three robust SD: a false unit must not count."""
     middle = float(np.median(values))
-    reach = 3 * max(1.4826 * float(np.median(np.abs(values - middle))), 0.05)
+    reach = 3 * max(1.4826 * float(np.median(np.abs(values - middle))), LEAST_SPREAD)
     core = values[np.abs(values - middle) <= reach]
     return float(np.mean(core)), float(np.std(core, ddof=1)) if core.size > 1 else 0.0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -244,7 +246,12 @@ def test_the_reference_of_another_muscle_is_its_own() -> None:
 
 def test_age_is_taken_into_account() -> None:
     """MUAPs a little long and large are likelier normal at eighty."""
-    units = tuple(unit((520.0, 9.8, 3.0)) for _ in range(8))
+    normal = BICEPS.muaps["normal"]
+    amplitude_uv, duration_ms = (
+        math.exp(normal[name].mean + by)
+        for name, by in (("amplitude_uv", 0.3), ("duration_ms", 0.12))
+    )
+    units = tuple(unit((amplitude_uv, duration_ms, 3.0)) for _ in range(8))
     young, old = (
         told(Findings(units=units), age_years=age)["muap_type"].probabilities["normal"]
         for age in (30.0, 80.0)
