@@ -38,6 +38,7 @@ STABILITY_MEASURES = ("mcd_us", "incoherence")
 LINEAR = ("evenness",)
 LEAST_SPREAD = 0.25  # of what may count: most MUAPs have three phases, and some have four
 MORE_SD = {"log": 0.08, "linear": 0.03}  # few subjects of one simulator scatter too little
+RATIO_SD = 0.5  # how many of the active units are told apart differs from site to site
 # of the logarithms: 0.04 ms of 10 ms a year (Buchthal [M]); amplitudes rise too (Howard 1988), by
 # how much was not found: our proposal
 PER_YEAR = {"duration_ms": 0.004, "amplitude_uv": 0.004}
@@ -177,11 +178,16 @@ def tables(
                 values = np.log(values[values > 0])  # of a MUAP without a phase nothing is told
             if values.size < 2:
                 continue
-            mean, spread = robust(values)
-            sd = float(np.hypot(spread, MORE_SD[scale]))
+            mean, spread = robust(values) if name != "stability" else plain(values)
+            sd = float(np.hypot(spread, RATIO_SD if measure == "ratio_hz" else MORE_SD[scale]))
             more = "" if scale == "linear" else ', scale = "log"'
             more += f", per_year = {PER_YEAR[measure]}" if measure in PER_YEAR else ""
             yield f"{measure} = {{ mean = {mean:.3f}, sd = {sd:.3f}{more} }}"
+
+
+def plain(values: np.ndarray) -> tuple[float, float]:
+    """Return mean and SD."""
+    return float(np.mean(values)), float(np.std(values, ddof=1))
 
 
 def robust(values: np.ndarray) -> tuple[float, float]:
@@ -189,7 +195,7 @@ def robust(values: np.ndarray) -> tuple[float, float]:
     middle = float(np.median(values))
     reach = 3 * max(1.4826 * float(np.median(np.abs(values - middle))), LEAST_SPREAD)
     core = values[np.abs(values - middle) <= reach]
-    return float(np.mean(core)), float(np.std(core, ddof=1)) if core.size > 1 else 0.0
+    return plain(core) if core.size > 1 else (middle, 0.0)
 
 
 if __name__ == "__main__":
