@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
 from emgsim.analysis.conditioning import Flags, Floats
-from emgsim.analysis.detection import peak_offset
-from emgsim.analysis.learning import Unit, delayed
+from emgsim.analysis.detection import TAPS, interpolator, peak_offset
+from emgsim.analysis.learning import Unit
 from emgsim.analysis.resting.families import correlations
 
 ROUNDS = 12
@@ -140,31 +141,45 @@ def _placed(row: Floats, at: np.ndarray, energy: float) -> Floats:
     return np.column_stack([inside + vertex, _gains(height, energy)[0]])
 
 
-def _cross(templates: Floats) -> Floats:
-    """Return the correlation of every two templates, shape ``(k, k, 2 length - 1)``."""
-    k, length = templates.shape
-    out = np.zeros((k, k, 2 * length - 1))
-    for i in range(k):
-        for j in range(k):
-            out[i, j] = np.correlate(templates[i], templates[j], mode="full")
-    return out
+@dataclass(frozen=True)
+class _Course:
+    """What a discharge of one unit adds to the correlation of another one.
+
+    ``shifted`` is ``(2 TAPS, n)``: its loud part moved by whole samples, for the interpolator. The
+    first column lies ``first`` samples after the discharge.
+    """
+
+    first: int
+    shifted: Floats
 
 
-def _take_away(rows: Floats, cross: Floats, events: Floats) -> None:
+def _cross(templates: Floats) -> list[list[_Course | None]]:
+    """Return what each unit adds to each other one; None where that is nothing."""
+    return [[_course(np.correlate(one, of, mode="full")) for of in templates] for one in templates]
+
+
+def _course(correlation: Floats) -> _Course | None:
+    loud = np.flatnonzero(np.abs(correlation) > NOTHING * np.abs(correlation).max(initial=0.0))
+    if loud.size == 0:
+        return None
+    first, last = int(loud[0]), int(loud[-1]) + 1
+    padded = np.pad(correlation[first:last], 2 * TAPS)
+    shifted = sliding_window_view(padded, last - first + 2 * TAPS)[2 * TAPS - 1 :: -1]
+    return _Course(first=first - correlation.size // 2 - TAPS, shifted=shifted)
+
+
+def _take_away(rows: Floats, courses: list[_Course | None], events: Floats) -> None:
     """Take discharges of one unit out of the correlations of all units, in place."""
     whole = np.floor(events[:, 0]).astype(np.int64)
-    half = cross.shape[1] // 2
-    for k, course in enumerate(cross):
-        loud = np.flatnonzero(np.abs(course) > NOTHING * np.abs(course).max(initial=0.0))
-        if loud.size == 0:
+    weights = events[:, 1:] * interpolator(events[:, 0] - whole)
+    for row, course in zip(rows, courses, strict=True):
+        if course is None:
             continue
-        first = int(loud[0])
-        part = course[first : int(loud[-1]) + 1]
-        waves = events[:, 1:] * delayed(part, events[:, 0])
-        spare = (waves.shape[1] - part.size) // 2
-        index = whole[:, None] - half + first - spare + np.arange(waves.shape[1])[None, :]
-        inside = (index >= 0) & (index < rows.shape[1])
-        rows[k] -= np.bincount(index[inside], weights=waves[inside], minlength=rows.shape[1])
+        for start, wave in zip(
+            (whole + course.first).tolist(), weights @ course.shifted, strict=True
+        ):
+            a, b = max(start, 0), min(start + wave.size, row.size)
+            row[a:b] -= wave[a - start : b - start]
 
 
 def _with(unit: Unit, events: list[Floats]) -> Unit:
