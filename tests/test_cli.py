@@ -13,8 +13,13 @@ from scipy.io import wavfile
 
 import emgsim
 from emgsim.cli import main
+from emgsim.files.findings import write_findings
+from emgsim.recording import Event, Findings, FoundRun, FoundUnit
 
-COMMANDS = ["run", "simulate", "analyse", "compare", "list", "rig list", "rig check", "rig serve"]
+COMMANDS = [
+    "run", "simulate", "analyse", "conclude", "compare", "list", "rig list", "rig check",
+    "rig serve",
+]
 ROOT = Path(emgsim.__file__).parents[1]
 
 
@@ -253,6 +258,43 @@ def test_a_real_recording_is_analysed_and_compared_with_its_annotations(tmp_path
     assert row[0] == "7"
     assert float(row[2]) == pytest.approx(largest.peak_to_peak_uv, rel=0.3)
     assert float(row[7]) > 0.9
+
+
+def concluded(tmp_path: Path, capsys, *, kind: str) -> dict[str, list[str]]:
+    """Return each axis's words for three normal MUAPs and a run at rest."""
+    measures = {"amplitude_uv": 430.0, "duration_ms": 9.1, "phases": 3.0, "rise_time_us": 300.0}
+    units = tuple(
+        FoundUnit(id=k, discharge_times_s=np.arange(20.0), muap_uv=np.zeros((1, 1)),
+                  muap_start_s=0.0, measures=measures)
+        for k in range(1, 13)
+    )
+    run = FoundRun(kind=kind, onset_s=0.0, offset_s=4.0, discharge_times_s=np.arange(40) / 10,
+                   potential_uv=np.zeros((1, 1)), potential_start_s=0.0)
+    rest = Event(kind="rest", onset_s=0.0, offset_s=5.0)
+    path = tmp_path / "findings.json"
+    write_findings(path, Findings(units=units, runs=(run,), events=(rest,)))
+    assert main(["conclude", "biceps_brachii", str(path), "--no-strongest"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    return {line[0]: line[1:] for line in lines}
+
+
+def test_conclude_says_each_axis_with_its_probability(tmp_path, capsys):
+    """Normal MUAPs are normal; fibrillations are denervation, and myotonic runs are not."""
+    told = concluded(tmp_path, capsys, kind="fibrillation")
+    assert told["muap_type"][0] == "normal"
+    assert 0.5 < float(told["muap_type"][1]) <= 1
+    assert told["active_denervation"][0] == "yes"
+    told = concluded(tmp_path, capsys, kind="myotonic_discharge")
+    assert told["active_denervation"][0] == "no"
+    assert told["special_discharges"][0] == "myotonia"
+
+
+def test_conclude_names_the_nearest_muscle(tmp_path, capsys):
+    """A muscle without reference values is an invalid input."""
+    path = tmp_path / "findings.json"
+    write_findings(path, Findings(units=()))
+    assert main(["conclude", "biceps", str(path)]) == 3
+    assert "did you mean 'biceps_brachii'" in capsys.readouterr().err
 
 
 def test_rig_check_names_all_three_and_drives_nothing(capsys):

@@ -204,3 +204,78 @@ def test_units_that_lost_all_their_discharges_are_not_joined() -> None:
     template = np.sin(np.linspace(0.0, 6.0, 60))
     empty = Unit(template=template, positions=np.zeros(0), amplitudes=np.zeros(0))
     assert len(merged((empty, empty), 10_000.0)) == 2
+
+
+# -- what is said of units, efforts and rest ----------------------------------------------------
+
+
+def test_a_found_unit_comes_with_its_measures_and_how_sure_they_are(
+    three_units: Recording, three_trains: list[Floats]
+) -> None:
+    """The MUAP has intervals, each discharge a probability, each unit its distance to others."""
+    for unit in analyse(three_units).units:
+        assert unit.confidence is not None
+        assert unit.confidence.shape == unit.discharge_times_s.shape
+        assert np.mean(unit.confidence > 0.99) > 0.9
+        assert unit.measures["decomposability"] > 20
+        low, high = unit.intervals["amplitude_uv"]
+        assert low <= unit.measures["amplitude_uv"] <= high
+        assert unit.measures["amplitude_uv"] == pytest.approx(
+            unit.measures["peak_to_peak_uv"], rel=0.1
+        )
+
+
+def test_efforts_are_measured_in_rows(three_units: Recording) -> None:
+    """Each row has an id, a value and a unit; the effort fills the recording."""
+    rows = {row["id"]: row for row in analyse(three_units).measures}
+    assert rows["effort.contraction_s"]["value"] == pytest.approx(8.0, abs=0.1)
+    assert 8 < rows["discharges.mean_rate_hz"]["value"] < 12
+    assert {"id", "value", "unit", "low", "high"} == set(rows["effort.contraction_s"])
+
+
+def test_what_discharges_by_itself_is_a_run_and_no_unit() -> None:
+    """A fibre that fires almost like a clock at rest is not a unit of the will."""
+    rng = np.random.default_rng(2)
+    rate_hz, clock_s = 24_000.0, 0.5 + np.cumsum(0.1 * (1 + 0.03 * rng.standard_normal(70)))
+    samples_uv = 1.5 * rng.standard_normal(round(8 * rate_hz))
+    t_ms = np.arange(round(0.006 * rate_hz)) / rate_hz * 1e3
+    wave_uv = 60 * np.exp(-(((t_ms - 2) / 0.35) ** 2)) - 90 * np.exp(-(((t_ms - 2.7) / 0.4) ** 2))
+    for at_s in clock_s:
+        first = round((at_s - 0.0027) * rate_hz)
+        samples_uv[first : first + wave_uv.size] += wave_uv
+    found = analyse(
+        Recording(
+            samples_uv=samples_uv[:, None], rate_hz=rate_hz, channels=(Channel(name="needle"),)
+        )
+    )
+    assert found.units == ()
+    assert [event.kind for event in found.events] == ["rest"]
+    (run,) = found.runs
+    assert run.kind == "fibrillation"
+    assert len(match_discharges(clock_s, run.discharge_times_s, 0.001)) >= 68
+
+
+def test_a_broken_channel_beside_a_good_one_is_left_out(
+    three_units: Recording, three_trains: list[Floats]
+) -> None:
+    """The flat one is not decomposed, the other one as if it were alone."""
+    both = replace(
+        three_units,
+        samples_uv=np.column_stack([np.zeros(three_units.n_samples), three_units.samples_uv[:, 0]]),
+        channels=(Channel(name="broken"), Channel(name="good")),
+    )
+    findings = analyse(both)
+    assert "'good'" in findings.plan
+    assert min(agreements(findings, three_trains)) >= 0.97
+
+
+def test_when_all_channels_are_broken_the_first_is_named(three_units: Recording) -> None:
+    """Nothing is guessed from two flat lines."""
+    flat = replace(
+        three_units,
+        samples_uv=np.zeros((three_units.n_samples, 2)),
+        channels=(Channel(name="one"), Channel(name="two")),
+    )
+    with pytest.raises(NotAnalysableError, match="flat") as caught:
+        analyse(flat)
+    assert "one" in caught.value.where
