@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +68,8 @@ def analyse(recording: Recording, plan: NeedlePlan | None = None) -> Findings:
     work, model = _decomposed(recording, channels, plan)
     trains_s = [work.start_s + unit.positions / work.rate_hz for unit in model.units]
     events = segments(samples_uv[:, first], rate_hz, start_s=start_s, trains_s=trains_s)
-    units = _voluntary(_found(recording, first, model, work, trains_s), events)
+    voluntary = [k for k, train_s in enumerate(trains_s) if _is_voluntary(train_s, events)]
+    units = _found(recording, first, model, work, trains_s, voluntary)
     return Findings(
         units=units,
         events=events,
@@ -140,19 +140,27 @@ def _decomposed(
 
 
 def _found(
-    recording: Recording, channel: int, model: Model, work: Conditioned, trains_s: list[Floats]
-) -> list[FoundUnit]:
-    """Turn the model's units into findings, the largest potential first."""
-    if not trains_s:
-        return []
+    recording: Recording,
+    channel: int,
+    model: Model,
+    work: Conditioned,
+    trains_s: list[Floats],
+    voluntary: Sequence[int],
+) -> tuple[FoundUnit, ...]:
+    """Turn the voluntary ones of the model's units into findings, the largest potential first.
+
+    The others are found again at rest; here they are only taken off the potentials.
+    """
+    if not voluntary:
+        return ()
     waves = muaps.averaged(recording, trains_s)
     sure, apart = confidences(work, model), decomposability(model)
     measured: Sequence[QuantifiedMuap | None] = [None] * len(trains_s)
     if recording.rate_hz >= SLOWEST_RATE_HZ:
         measured = quantified(recording, trains_s, channel, resamples=RESAMPLES)
     sizes = [float(np.ptp(wave[:, channel])) for wave in waves]
-    order = sorted(range(len(trains_s)), key=lambda k: -sizes[k])
-    return [
+    order = sorted(voluntary, key=lambda k: -sizes[k])
+    return tuple(
         FoundUnit(
             id=number,
             discharge_times_s=trains_s[k],
@@ -169,7 +177,7 @@ def _found(
             confidence=sure[k],
         )
         for number, k in enumerate(order, start=1)
-    ]
+    )
 
 
 def _muap(measured: QuantifiedMuap | None) -> dict[str, float]:
@@ -201,22 +209,13 @@ def _intervals(measured: QuantifiedMuap | None) -> dict[str, tuple[float, float]
     return {} if measured is None else measured.intervals
 
 
-def _voluntary(units: Sequence[FoundUnit], events: Sequence[Event]) -> tuple[FoundUnit, ...]:
-    """Return the units that discharge by will, renumbered; the others are found again at rest."""
-    kept = [
-        unit
-        for unit in units
-        if _share_within(unit.discharge_times_s, events, "contraction") >= VOLUNTARY_SHARE
-    ]
-    return tuple(replace(unit, id=number) for number, unit in enumerate(kept, start=1))
-
-
-def _share_within(times_s: Floats, events: Sequence[Event], kind: str) -> float:
+def _is_voluntary(times_s: Floats, events: Sequence[Event]) -> bool:
+    """Tell whether a unit discharges within contractions, and not by itself."""
     inside = np.zeros(times_s.size, dtype=np.bool_)
     for event in events:
-        if event.kind == kind:
+        if event.kind == "contraction":
             inside |= (times_s >= event.onset_s) & (times_s <= event.offset_s)
-    return float(inside.mean()) if inside.size else 0.0
+    return bool(inside.size and inside.mean() >= VOLUNTARY_SHARE)
 
 
 def _at_rest(recording: Recording, channel: int, events: Sequence[Event]) -> tuple[FoundRun, ...]:
