@@ -148,9 +148,24 @@ def whitened(signal: Conditioned, floor: Floats, lowpass_hz: float) -> Condition
     gain = 1 / np.sqrt(np.maximum(np.interp(frequency, density_hz, density), max(lowest, 1e-30)))
     gain *= np.sqrt(band(frequency, 1e-9, lowpass_hz))
     samples = fft.irfft(fft.rfft(signal.samples) * gain, signal.samples.size)
-    return Conditioned(
-        samples=samples, usable=signal.usable, rate_hz=signal.rate_hz, start_s=signal.start_s
-    )
+    return replace(signal, samples=samples)
+
+
+def autocorrelation(values: Floats) -> Floats:
+    """Return the sums of products of values with themselves so many places later.
+
+    Parameters
+    ----------
+    values
+        Shape ``(..., n)``; each row by itself.
+
+    Returns
+    -------
+    ndarray
+        Shape ``(..., n)``: lags 0 to ``n - 1``, each of as many products as there are.
+    """
+    n = values.shape[-1]
+    return np.asarray(np.fft.irfft(np.abs(np.fft.rfft(values, 2 * n)) ** 2)[..., :n])
 
 
 def spectrum_of(samples: Floats, usable: Flags, rate_hz: float) -> tuple[Floats, Floats]:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, signal
 
+from emgsim.analysis.quality import runs_of, stands_still
+
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Spans = list[tuple[float, float]]
@@ -23,7 +25,6 @@ SWING_FLOORS = 12.0  # and over the usual slow swing of the recording
 TAIL_SHARE, TAIL_UV = 0.05, 6.0  # of its peak: there it is over
 TAIL_GAP_S = 0.25  # a swing passes through zero
 AROUND_S = 0.3  # over which the muscle's loudness is taken
-CLIPPED_RUN = 3  # samples on end at the very same extreme value
 
 
 def disturbances(samples_uv: Floats, muscle_uv: Floats, rate_hz: float) -> Spans:
@@ -50,9 +51,9 @@ def disturbances(samples_uv: Floats, muscle_uv: Floats, rate_hz: float) -> Spans
     floor = float(np.median(swing))
     high = np.maximum(max(SWING_UV, SWING_FLOORS * floor), SWING_SHARE * around)
     low = np.maximum(max(TAIL_UV, 3 * floor), SWING_SHARE / 2 * around)
-    clipped = blocks(_stands_still(samples_uv).astype(np.float64), length).max(axis=1) > 0
+    clipped = blocks(stands_still(samples_uv).astype(np.float64), length).max(axis=1) > 0
     found = _grown(swing, low, high) | ndimage.binary_dilation(clipped)
-    return [(a * length / rate_hz, b * length / rate_hz) for a, b in _runs(found)]
+    return [(a * length / rate_hz, b * length / rate_hz) for a, b in runs_of(found)]
 
 
 def blocks(values: Floats, length: int) -> Floats:
@@ -79,7 +80,7 @@ def _grown(swing: Floats, low: Floats, high: Floats) -> Flags:
     Each ends where it has fallen to 5 % of its peak.
     """
     found = np.zeros(swing.size, dtype=np.bool_)
-    for a, b in _runs(_closed(swing > low)):
+    for a, b in runs_of(_closed(swing > low)):
         peak = float(swing[a:b].max())
         if np.any(swing[a:b] > high[a:b]):
             beyond = a + np.flatnonzero(swing[a:b] > TAIL_SHARE * peak)
@@ -91,18 +92,3 @@ def _closed(flags: Flags) -> Flags:
     n = max(1, round(TAIL_GAP_S / BLOCK_S / 2))
     padded = np.pad(flags, n)
     return np.asarray(ndimage.binary_closing(padded, iterations=n)[n:-n])
-
-
-def _stands_still(samples_uv: Floats) -> Flags:
-    """Mark samples that repeat the largest or the smallest value three times on end."""
-    still = np.zeros(samples_uv.size, dtype=np.bool_)
-    for extreme in (samples_uv.min(), samples_uv.max()):
-        for a, b in _runs(samples_uv == extreme):
-            still[a:b] |= b - a >= CLIPPED_RUN
-    return still
-
-
-def _runs(flags: Flags) -> list[tuple[int, int]]:
-    edges = np.diff(np.concatenate([[0], flags.astype(np.int8), [0]]))
-    starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-    return list(zip(starts.tolist(), stops.tolist(), strict=True))

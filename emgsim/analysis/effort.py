@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, signal
 
-from emgsim.analysis.conditioning import bridged
+from emgsim.analysis.conditioning import autocorrelation, bridged
 from emgsim.analysis.disturbances import blocks, disturbances
 from emgsim.analysis.onset import onsets
+from emgsim.analysis.quality import require_vector
 from emgsim.errors import NotAnalysableError
 from emgsim.recording import Event
 
@@ -86,10 +87,7 @@ def segments(
     >>> [(event.kind, round(event.onset_s, 2)) for event in found]
     [('rest', 0.0), ('contraction', 1.0), ('rest', 3.0)]
     """
-    if samples_uv.ndim != 1:
-        raise ValueError(f"samples_uv must be (n_samples,), got {samples_uv.shape}")
-    if not (np.isfinite(rate_hz) and rate_hz > 0):
-        raise ValueError(f"rate_hz must be finite and > 0, got {rate_hz}")
+    require_vector(samples_uv, rate_hz)
     if not np.isfinite(samples_uv).any():
         raise ValueError("samples_uv must hold a number, got none")
     whole = _filled(samples_uv, rate_hz)
@@ -174,7 +172,7 @@ def _repeating(clean_uv: Floats, levels: Floats, rate_hz: float) -> Flags:
         return np.zeros(levels.size, dtype=np.bool_)
     size = np.abs(clean_uv[: n * length]).reshape(n, length)
     size = size - size.mean(axis=1, keepdims=True)
-    alike = np.fft.irfft(np.abs(np.fft.rfft(size, 2 * length)) ** 2)[:, : high + 1]
+    alike = autocorrelation(size)[:, : high + 1]
     alike[:, 1:] *= length / (length - np.arange(1, high + 1))
     soon = alike[:, low:].max(axis=1, initial=0.0) > REPEATED * alike[:, 0]
     at = np.minimum(((np.arange(levels.size) + 0.5) * PIECE_S / WINDOW_S).astype(int), n - 1)

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emgsim.analysis.quality import require_vector
+
 Floats = NDArray[np.float64]
 
 TURN_UV = 100.0  # Willison 1964
@@ -91,10 +93,7 @@ def interference(
     >>> round(second.turns_per_s), round(second.mean_amplitude_uv)
     (198, 400)
     """
-    if samples_uv.ndim != 1:
-        raise ValueError(f"samples_uv must be (n_samples,), got {samples_uv.shape}")
-    if not (np.isfinite(rate_hz) and rate_hz > 0):
-        raise ValueError(f"rate_hz must be finite and > 0, got {rate_hz}")
+    require_vector(samples_uv, rate_hz)
     if not EPOCH_S[0] <= epoch_s <= EPOCH_S[1]:
         raise ValueError(f"epoch_s must be {EPOCH_S[0]:g} to {EPOCH_S[1]:g} s, got {epoch_s}")
     length = round(epoch_s * rate_hz)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from emgsim.analysis.single_fibres import FEWEST, Spike, fibre_spikes
 from emgsim.measures import mean_consecutive_difference_us, mean_sorted_difference_us
@@ -146,7 +147,5 @@ def _wilson(k: int, n: int) -> tuple[float, float]:
     """Return Wilson's 95 % interval of a share (Wilson 1927, JASA 22:209)."""
     if n == 0:
         return float("nan"), float("nan")
-    z2 = 1.959964**2
-    centre = (k + z2 / 2) / (n + z2)
-    half = np.sqrt(z2 * (k * (n - k) / n + z2 / 4)) / (n + z2)
-    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
+    interval = stats.binomtest(k, n).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)

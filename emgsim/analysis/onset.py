@@ -18,6 +18,7 @@ from scipy import ndimage, signal
 
 from emgsim.analysis.change_times import BEFORE_S, EVIDENCE, Cells, evidence, rise_s
 from emgsim.analysis.conditioning import bridged
+from emgsim.analysis.quality import require_vector
 from emgsim.errors import NotAnalysableError
 
 Floats = NDArray[np.float64]
@@ -145,10 +146,7 @@ def _beyond_threshold(
 
 def _checked(samples_uv: Floats, rate_hz: float, *limits_s: float) -> Flags:
     """Return which samples are present."""
-    if samples_uv.ndim != 1:
-        raise ValueError(f"samples_uv must be (n_samples,), got {samples_uv.shape}")
-    if not (np.isfinite(rate_hz) and rate_hz > 0):
-        raise ValueError(f"rate_hz must be finite and > 0, got {rate_hz}")
+    require_vector(samples_uv, rate_hz)
     if not min(limits_s) >= 0:
         raise ValueError(f"least_gap_s and least_burst_s must be >= 0, got {limits_s}")
     present = np.isfinite(samples_uv)

@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, signal
 
+from emgsim.analysis.conditioning import autocorrelation
+from emgsim.analysis.quality import require_vector
+
 Floats = NDArray[np.float64]
 
 PIECE_S = 0.005  # as long as a spike, shorter than the gaps between spikes
@@ -43,7 +46,7 @@ def evenness(samples_uv: Floats, rate_hz: float) -> float:
     >>> round(evenness(noise, 24_000.0), 1), round(evenness(noise * gaps, 24_000.0), 1)
     (0.9, 0.0)
     """
-    _require_vector(samples_uv, rate_hz)
+    require_vector(samples_uv, rate_hz)
     length = max(1, round(PIECE_S * rate_hz))
     pieces = samples_uv[: samples_uv.size // length * length].reshape(-1, length)
     levels = np.sqrt(np.mean(pieces**2, axis=1))
@@ -78,7 +81,7 @@ def pace_hz(samples_uv: Floats, rate_hz: float) -> float:
     ValueError
         If the samples are no vector, or the rate is not positive.
     """
-    _require_vector(samples_uv, rate_hz)
+    require_vector(samples_uv, rate_hz)
     if samples_uv.size < SHORTEST_S * rate_hz or not np.isfinite(samples_uv).all():
         return float("nan")
     alike = _alike(samples_uv, rate_hz)[slice(*LAGS_MS)]
@@ -110,12 +113,5 @@ def _alike(samples_uv: Floats, rate_hz: float) -> Floats:
     power = np.minimum(power[at], np.percentile(power[at], LOUDEST_CENTILE))
     power -= power.mean()
     n, lags = at.size, np.arange(LAGS_MS[1])
-    alike = np.fft.irfft(np.abs(np.fft.rfft(power, 2 * n)) ** 2)[: lags.size]
+    alike = autocorrelation(power)[: lags.size]
     return np.asarray(alike * n / (n - lags) / max(float(alike[0]), 1e-300))
-
-
-def _require_vector(samples_uv: Floats, rate_hz: float) -> None:
-    if samples_uv.ndim != 1:
-        raise ValueError(f"samples_uv must be (n_samples,), got {samples_uv.shape}")
-    if not (np.isfinite(rate_hz) and rate_hz > 0):
-        raise ValueError(f"rate_hz must be finite and > 0, got {rate_hz}")

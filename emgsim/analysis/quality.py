@@ -9,6 +9,7 @@ from emgsim.errors import NotAnalysableError
 from emgsim.recording import Recording
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 SHORTEST_S = 2.0  # a unit of 5 per second then has ten discharges
 LOWEST_RATE_HZ = 2_000.0
@@ -60,12 +61,36 @@ def require_analysable(recording: Recording, channel: int) -> None:
         )
 
 
+def require_vector(samples_uv: Floats, rate_hz: float) -> None:
+    """Refuse samples that are not one channel's, and a rate that is none.
+
+    Raises
+    ------
+    ValueError
+        If the samples are no vector, or the rate is not positive.
+    """
+    if samples_uv.ndim != 1:
+        raise ValueError(f"samples_uv must be (n_samples,), got {samples_uv.shape}")
+    if not (np.isfinite(rate_hz) and rate_hz > 0):
+        raise ValueError(f"rate_hz must be finite and > 0, got {rate_hz}")
+
+
 def clipped_share(samples: Floats) -> float:
     """Return the share of samples in runs that stand still at the largest or smallest value."""
-    count = 0
+    return float(np.mean(stands_still(samples)))
+
+
+def stands_still(samples: Floats) -> Flags:
+    """Mark samples that repeat the largest or the smallest value three times on end."""
+    still = np.zeros(samples.size, dtype=np.bool_)
     for extreme in (samples.min(), samples.max()):
-        at = np.concatenate([[0], (samples == extreme).astype(np.int8), [0]])
-        edges = np.diff(at)
-        runs = np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
-        count += int(runs[runs >= CLIPPED_RUN].sum())
-    return count / samples.size
+        for first, stop in runs_of(samples == extreme):
+            still[first:stop] |= stop - first >= CLIPPED_RUN
+    return still
+
+
+def runs_of(flags: Flags) -> list[tuple[int, int]]:
+    """Return the first and the one after the last of each run of flags that are set."""
+    edges = np.diff(np.concatenate([[0], flags.astype(np.int8), [0]]))
+    starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    return list(zip(starts.tolist(), stops.tolist(), strict=True))

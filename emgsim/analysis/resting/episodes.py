@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from emgsim.analysis.clustering import aligned
-from emgsim.analysis.conditioning import Conditioned, Flags, Floats
+from emgsim.analysis.conditioning import Conditioned, Flags, Floats, autocorrelation
 from emgsim.analysis.detection import snippets, spikes
 
 LOUD = 4.0  # of the white signal, in SD of a floor of density one
@@ -184,8 +184,7 @@ def _likeness(piece: Floats, rate_hz: float, cycles_s: tuple[float, float]) -> f
     first, last = round(cycles_s[0] * rate_hz), min(round(cycles_s[1] * rate_hz), (2 * n) // 3)
     if last <= first + 2:
         return 0.0
-    spectrum = np.fft.rfft(piece, 2 * n)
-    product = np.fft.irfft(np.abs(spectrum) ** 2)[:n]
+    product = autocorrelation(piece)
     energy = np.concatenate([[0.0], np.cumsum(piece**2)])
     lag = np.arange(first, last)
     whole = np.sqrt(np.maximum(energy[n - lag] * (energy[n] - energy[lag]), 1e-12))
@@ -261,8 +260,7 @@ def tremor_hz(samples: Floats, rate_hz: float) -> float:
     size = np.abs(samples[: n * cell]).reshape(n, cell).max(axis=1)
     course = ndimage.gaussian_filter1d(np.log(np.maximum(size, LOUD)), SMOOTH_CELLS)
     course = course - ndimage.uniform_filter1d(course, round(0.6 / CELL_OF_ENVELOPE_S))
-    spectrum = np.fft.rfft(course, 2 * n)
-    product = np.fft.irfft(np.abs(spectrum) ** 2)[:n] / np.arange(n, 0, -1)
+    product = autocorrelation(course) / np.arange(n, 0, -1)
     likeness = product / max(product[0], 1e-12)
     first, last = (round(1 / (hz * CELL_OF_ENVELOPE_S)) for hz in TREMOR_HZ[::-1])
     lags = np.arange(first, min(last + 1, n - 1))

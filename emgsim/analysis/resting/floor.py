@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -37,12 +39,7 @@ def conditioned(samples_uv: Floats, rate_hz: float, start_s: float) -> Condition
     """
     plan = NeedlePlan(highpass_hz=HIGHPASS_HZ, lowpass_hz=LOWPASS_HZ)
     signal = condition(samples_uv, rate_hz, start_s, plan)
-    return Conditioned(
-        samples=signal.samples - hum(signal.samples, signal.rate_hz),
-        usable=signal.usable,
-        rate_hz=signal.rate_hz,
-        start_s=signal.start_s,
-    )
+    return replace(signal, samples=signal.samples - hum(signal.samples, signal.rate_hz))
 
 
 def hum(samples: Floats, rate_hz: float) -> Floats:
@@ -141,7 +138,4 @@ def white(signal: Conditioned) -> Conditioned:
     frequency = fft.rfftfreq(signal.samples.size, 1 / signal.rate_hz)
     gain = 1 / np.sqrt(np.maximum(np.interp(frequency, density_hz, density), least))
     gain *= np.sqrt(band(frequency, HIGHPASS_HZ, 0.9 * LOWPASS_HZ))
-    samples = fft.irfft(fft.rfft(signal.samples) * gain, signal.samples.size)
-    return Conditioned(
-        samples=samples, usable=signal.usable, rate_hz=signal.rate_hz, start_s=signal.start_s
-    )
+    return replace(signal, samples=fft.irfft(fft.rfft(signal.samples) * gain, signal.samples.size))

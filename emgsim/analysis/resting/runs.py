@@ -129,9 +129,7 @@ def _without(signal: Conditioned, dense: list[DenseRun]) -> Conditioned:
             round((t - signal.start_s) * signal.rate_hz) for t in (run.onset_s, run.offset_s)
         )
         usable[max(first, 0) : last + 1] = False
-    return Conditioned(
-        samples=signal.samples, usable=usable, rate_hz=signal.rate_hz, start_s=signal.start_s
-    )
+    return replace(signal, usable=usable)
 
 
 def _without_margins(signal: Conditioned) -> Conditioned:
