@@ -6,6 +6,7 @@ Profiles: ``dev`` is the default; ``HYPOTHESIS_PROFILE=ci`` draws the same examp
 import ctypes
 import gc
 import os
+import signal
 import sys
 import threading
 import time
@@ -98,3 +99,13 @@ def _nothing_left_behind() -> Iterator[None]:
         time.sleep(0.01)
     if left:
         pytest.fail("the test left behind:\n  " + "\n  ".join(sorted(left)), pytrace=False)
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """Give the signals back that a command takes."""
+    taken = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in taken}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

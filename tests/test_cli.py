@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +22,7 @@ COMMANDS = [
 ROOT = Path(emgsim.__file__).parents[1]
 
 
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """Give the signals back that a command takes."""
-    taken = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in taken}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("own_signals")
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +29,7 @@ PHASES = "phases=[{kind='rest',duration_s=0.5},{kind='hold',duration_s=2.5,level
 FOUND = '{"units": [{"discharge_times_s": [0.25]}]}'
 
 
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """Give the signals back that the command takes."""
-    taken = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in taken}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("own_signals")
 
 
 @pytest.fixture
