@@ -152,6 +152,21 @@ class MotorUnit:
         """Times at which the main spike of each discharge stands at the electrode."""
         return self.discharge_times_s + self.arrival_s
 
+    @property
+    def n_discharges(self) -> int:
+        """How often it discharged."""
+        return self.discharge_times_s.size
+
+    def between(self, onset_s: float, offset_s: float) -> MotorUnit:
+        """Return the unit with the discharges whose spikes stand between two times only."""
+        kept = (self.spike_times_s >= onset_s) & (self.spike_times_s < offset_s)
+        fibres = self.fibres
+        if fibres is not None:
+            fibres = replace(
+                fibres, arrival_s=fibres.arrival_s[kept], is_blocked=fibres.is_blocked[kept]
+            )
+        return replace(self, discharge_times_s=self.discharge_times_s[kept], fibres=fibres)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpontaneousSource:
@@ -170,6 +185,13 @@ class SpontaneousSource:
     potential_start_s: float
     unit_id: int | None = None  # the motor unit that discharges as a whole; None: single fibres
 
+    def between(self, onset_s: float, offset_s: float) -> SpontaneousSource:
+        """Return the source with the discharges between two times only."""
+        kept = (self.discharge_times_s >= onset_s) & (self.discharge_times_s < offset_s)
+        return replace(
+            self, discharge_times_s=self.discharge_times_s[kept], gains=self.gains[kept]
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
@@ -180,6 +202,19 @@ class Event:
     offset_s: float
     grade: float | None = None
     source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stay:
+    """The truth about a place at which a moving needle rested, from one move to the next.
+
+    ``units`` are those that discharged meanwhile and can be seen there, with their discharges of
+    that time and the MUAP that the needle hears from that place.
+    """
+
+    onset_s: float
+    offset_s: float
+    units: tuple[MotorUnit, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +231,38 @@ class Truth:
     needle_path: tuple[dict[str, float], ...] = ()  # ends of its moves, each with its time_s
     conditions: tuple[str, ...] = ()
     spontaneous: tuple[SpontaneousSource, ...] = ()
+    stays: tuple[Stay, ...] = ()  # empty if the needle did not move
+
+    def at(self, onset_s: float, offset_s: float) -> Truth:
+        """Return the truth of a stretch of time in which the needle rested.
+
+        Units have the MUAP of that place and what they discharged then; sources of spontaneous
+        activity have what they discharged then, and are left out if that is nothing.
+
+        Raises
+        ------
+        ValueError
+            If the needle moved meanwhile.
+        """
+        units = self.units
+        if self.stays:
+            here = [s for s in self.stays if s.onset_s <= onset_s and offset_s <= s.offset_s]
+            if not here:
+                raise ValueError(
+                    f"the needle must rest from onset_s to offset_s, got {onset_s:g}..{offset_s:g}"
+                )
+            units = here[0].units
+        return replace(
+            self,
+            units=tuple(u for unit in units if (u := unit.between(onset_s, offset_s)).n_discharges),
+            events=tuple(e for e in self.events if e.offset_s > onset_s and e.onset_s < offset_s),
+            spontaneous=tuple(
+                s
+                for source in self.spontaneous
+                if (s := source.between(onset_s, offset_s)).discharge_times_s.size
+            ),
+            stays=(),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,6 +319,54 @@ class Findings:
     events: tuple[Event, ...] = ()
     runs: tuple[FoundRun, ...] = ()
     axes: tuple[AxisFinding, ...] = ()
-    measures: tuple[dict[str, Any], ...] = ()  # {"id", "value", "unit", "low", "high"}
+    # {"id", "value", "unit", "low", "high"}, and "onset_s", "offset_s" if it is of a stretch
+    measures: tuple[dict[str, Any], ...] = ()
     muap_rate_hz: float = 0.0
     plan: str = ""  # which plan was used and why
+
+    def within(self, onset_s: float, offset_s: float) -> Findings:
+        """Return what was found in a stretch of time.
+
+        Units have their discharges of that time, and those without any are left out; potentials
+        and measures stay those of the whole unit. Runs and events are kept whole if they overlap
+        the stretch, rows of ``measures`` if their own ``onset_s`` and ``offset_s`` lie in it. What
+        is said of the recording as a whole, axes and rows without times, is kept only if nothing
+        was found outside the stretch.
+        """
+        units = tuple(_between(unit, onset_s, offset_s) for unit in self.units)
+        episodes: tuple[FoundRun | Event, ...] = (*self.runs, *self.events)
+        is_whole = sum(u.discharge_times_s.size for u in units) == sum(
+            u.discharge_times_s.size for u in self.units
+        ) and all(onset_s <= one.onset_s and one.offset_s <= offset_s for one in episodes)
+        spans = [_span_s(row) for row in self.measures]
+        return replace(
+            self,
+            units=tuple(unit for unit in units if unit.discharge_times_s.size),
+            events=tuple(event for event in self.events if _overlaps(event, onset_s, offset_s)),
+            runs=tuple(run for run in self.runs if _overlaps(run, onset_s, offset_s)),
+            axes=self.axes if is_whole else (),
+            measures=tuple(
+                row
+                for row, span in zip(self.measures, spans, strict=True)
+                if (is_whole if span is None else onset_s <= span[0] and span[1] <= offset_s)
+            ),
+        )
+
+
+def _between(unit: FoundUnit, onset_s: float, offset_s: float) -> FoundUnit:
+    times_s, sure = unit.discharge_times_s, unit.confidence
+    kept = (times_s >= onset_s) & (times_s < offset_s)
+    return replace(
+        unit, discharge_times_s=times_s[kept], confidence=None if sure is None else sure[kept]
+    )
+
+
+def _overlaps(one: FoundRun | Event, onset_s: float, offset_s: float) -> bool:
+    """Tell whether something overlaps a stretch; what lasts no time is where its onset is."""
+    return one.onset_s < offset_s and (one.offset_s > onset_s or one.onset_s >= onset_s)
+
+
+def _span_s(row: dict[str, Any]) -> tuple[float, float] | None:
+    """Return the stretch that a row of measures is of; None for the whole recording."""
+    onset_s, offset_s = row.get("onset_s"), row.get("offset_s")
+    return None if onset_s is None or offset_s is None else (float(onset_s), float(offset_s))

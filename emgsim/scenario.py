@@ -238,6 +238,11 @@ def muscle_catalogue() -> Mapping[str, Any]:
     return _catalogue("muscles")
 
 
+def nerve_catalogue() -> Mapping[str, Any]:
+    """Return the catalogue of nerves: who supplies which muscle, and what suffers beyond a site."""
+    return _catalogue("nerves")
+
+
 def electrode_catalogue() -> Mapping[str, Any]:
     """Return the catalogue of electrodes as tables by name."""
     return _catalogue("electrodes")

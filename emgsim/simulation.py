@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Self
 
@@ -16,20 +17,20 @@ from emgsim.errors import InputError
 from emgsim.physiology import conditions, effort
 from emgsim.physiology.body import healthy_body
 from emgsim.physiology.conditions.at_rest import resting_activity
-from emgsim.physiology.discharges import STEP_S, Epoch, discharge_epochs, recruited
+from emgsim.physiology.discharges import STEP_S, Epoch, discharge_epochs
 from emgsim.physiology.electrodes import impedance_ohm, recording_channels
 from emgsim.physiology.parameters import Phase, TipPosition
 from emgsim.physiology.parameters.spontaneous import SpontaneousActivity
 from emgsim.physiology.patient import Patient
 from emgsim.physiology.pool import thresholds
-from emgsim.physiology.seeking import seek_tip
 from emgsim.physiology.sounding import Sounding
 from emgsim.physiology.spontaneous.activities import sources
 from emgsim.physiology.spontaneous.source import Source
 from emgsim.physiology.spontaneous.surroundings import Site
 from emgsim.physiology.track import track
 from emgsim.physiology.voices import Sampling
-from emgsim.recording import Event, MotorUnit, Recording, SpontaneousSource, Truth
+from emgsim.placing import Rested, needle_way, rests
+from emgsim.recording import Event, MotorUnit, Recording, SpontaneousSource, Stay, Truth
 from emgsim.scenario import Scenario
 from emgsim.seeds import occurrences, stream
 
@@ -168,8 +169,9 @@ class Simulation:
         if self._n_block < 1:
             raise InputError(f"block_s must hold a sample, got {block_s:g}")
         self._n_samples = round(scenario.duration_s * sampling.rate_hz)
-        self._tip = _tip(scenario, self._patient)
-        self._track = track(self._tip, scenario.electrode.moves)
+        self._tip, moves = needle_way(scenario, self._patient)
+        self._track = track(self._tip, moves)
+        self._rests = rests(self._track, moves, scenario.duration_s)
         self._stages = _stages(scenario, self._patient, for_playing)
         self._epochs = _epochs(scenario, self._patient)
         self._drawn: list[Epoch] = []
@@ -245,29 +247,44 @@ class Simulation:
         activities = self._activities()
         if not activities:
             return []  # the tip may then be in the skin
-        numbers = occurrences(activity.kind for activity in activities)
+        numbers = occurrences(activity.kind for activity, _ in activities)
         found: list[Source] = []
         with _blaming(scenario):
-            site = Site(
-                muscle=patient.muscle,
-                tip=self._track.tips[0],
-                unit_fibres=patient.fibres,
-                orphans=None if patient.body is None else patient.body.orphans,
-            )
-            for activity, number in zip(activities, numbers, strict=True):
+            for (activity, tip), number in zip(activities, numbers, strict=True):
+                site = Site(
+                    muscle=patient.muscle,
+                    tip=tip,
+                    unit_fibres=patient.fibres,
+                    orphans=None if patient.body is None else patient.body.orphans,
+                )
                 found += sources(activity, site, scenario.duration_s, patient.seed, number)
         return [(source, self._sounding(source)) for source in found]
 
-    def _activities(self) -> tuple[SpontaneousActivity, ...]:
-        """Return what the scenario names, and what follows from the conditions beside it."""
+    def _activities(self) -> list[tuple[SpontaneousActivity, TipPosition]]:
+        """Return what the scenario names and what follows from the conditions, each with its place.
+
+        What is named lies where the needle rests when it begins; what follows is found wherever
+        the needle rests.
+        """
         scenario, patient = self._scenario, self._patient
+        found = [(own, self._resting_at(own.onset_s)) for own in scenario.spontaneous]
         if patient.body is None:
-            return scenario.spontaneous
+            return found
         own = {activity.kind for activity in scenario.spontaneous}
-        follows = resting_activity(
-            scenario.conditions, patient.body, self._track.tips[0], patient.seed
-        )
-        return (*scenario.spontaneous, *(a for a in follows if a.kind not in own))
+        for number, (onset_s, offset_s, tip, _) in enumerate(self._rests):
+            here = resting_activity(scenario.conditions, patient.body, tip, patient.seed, number)
+            while_there = {"onset_s": onset_s, "offset_s": offset_s} if self._moves else {}
+            found += [(a.model_copy(update=while_there), tip) for a in here if a.kind not in own]
+        return found
+
+    def _resting_at(self, time_s: float) -> TipPosition:
+        """Return where the needle rests at a time, or comes to rest after it."""
+        later = [rest.tip for rest in self._rests if rest.offset_s > time_s]
+        return later[0] if later else self._rests[-1].tip
+
+    @property
+    def _moves(self) -> bool:
+        return bool(self._scenario.electrode.moves)
 
     def _sounding(self, source: Source) -> Sounding:
         patient = self._patient
@@ -318,22 +335,49 @@ class Simulation:
             needle_path=tuple(
                 {"time_s": time_s, **tip.model_dump()} for time_s, tip in self._track.ends
             ),
+            stays=self._stays(threshold) if self._moves else (),
         )
 
     def _motor_unit(self, order: int, threshold: float) -> MotorUnit:
-        unit, rate_hz = self._units[order], self._patient.sampling.rate_hz
-        first, muap_uv = unit.muap()
+        unit = self._units[order]
+        heard = self._heard(order, threshold, *unit.muap())
+        return replace(heard, discharge_times_s=unit.times_s, fibres=unit.fibre_truth())
+
+    def _heard(self, order: int, threshold: float, first: int, muap_uv: Floats) -> MotorUnit:
+        """Return a unit that has not discharged yet, its MUAP beginning at a sample."""
+        rate_hz = self._patient.sampling.rate_hz
         return MotorUnit(
             id=order + 1,
             muscle=self._scenario.muscle.name,
             threshold=threshold,
             n_fibres=self._patient.fibres(order).n_fibres,
-            discharge_times_s=unit.times_s,
+            discharge_times_s=np.zeros(0),
             muap_uv=muap_uv,
             muap_start_s=first / rate_hz,
             arrival_s=(first + int(np.argmax(np.abs(muap_uv[:, 0])))) / rate_hz,
-            fibres=unit.fibre_truth(),
         )
+
+    def _stays(self, threshold: Floats) -> tuple[Stay, ...]:
+        """Return what the needle heard from each place at which it rested."""
+        ends_s = self._made / self._patient.sampling.rate_hz
+        return tuple(
+            Stay(
+                onset_s=rest.onset_s,
+                offset_s=min(rest.offset_s, ends_s),
+                units=tuple(self._units_at(rest, threshold)),
+            )
+            for rest in self._rests
+            if rest.onset_s < ends_s
+        )
+
+    def _units_at(self, rest: Rested, threshold: Floats) -> Iterator[MotorUnit]:
+        """Yield the units that discharged during a rest of the needle, and can be seen there."""
+        for order, unit in sorted(self._units.items()):
+            times_s = unit.times_s
+            times_s = times_s[(times_s >= rest.onset_s) & (times_s < rest.offset_s)]
+            if times_s.size and (seen := unit.muap_at(rest.station)) is not None:
+                heard = self._heard(order, float(threshold[order]), *seen)
+                yield replace(heard, discharge_times_s=times_s)
 
     def _spontaneous_source(self, source: Source, sounding: Sounding) -> SpontaneousSource:
         first, potential_uv = sounding.muap()
@@ -355,31 +399,6 @@ class Simulation:
         own = [source.event for source, _ in self._sources]
         events = [*_phase_events(self._scenario.phases), *moves, *own, *self._events]
         return tuple(sorted(events, key=lambda event: event.onset_s))
-
-
-def _tip(scenario: Scenario, patient: Patient) -> TipPosition:
-    """Return where the electrode begins: as given, or sought."""
-    electrode = scenario.electrode
-    if electrode.seek is None:
-        return electrode.tip
-    phases = conditions.conditioned_phases(scenario.phases, scenario.conditions)
-    hardest = max(phase.peak_mvc for phase in phases)
-    active = recruited(
-        patient.muscle.pool,
-        hardest,
-        twitch_share=patient.twitch_share,
-        healthy=patient.healthy.pool,
-    )
-    found = seek_tip(patient, active.tolist(), electrode.tip, electrode.seek)
-    if found is None:
-        raise InputError(
-            f"no unit rises within {electrode.seek.rise_us:g} us at {hardest:.3g} of MVC along "
-            f"{electrode.seek.track_mm:g} mm from the tip",
-            where=f"scenario {scenario.id}",
-            todo="begin elsewhere (electrode.tip), go farther (electrode.seek.track_mm), or raise "
-            "the effort",
-        )
-    return found
 
 
 def _epochs(scenario: Scenario, patient: Patient) -> Iterator[Epoch]:

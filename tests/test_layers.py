@@ -49,8 +49,9 @@ ALLOWED: dict[str, set[str]] = {
     # on top of them
     "references": PURE | READING | {"analysis.comparison"},
     "scenario": PURE | READING | PLANS,
-    "exam": PURE | {"scenario"} | PLANS,
-    "simulation": PURE | {"stages", "scenario", "exam", "physiology", "artefacts"},
+    "exam": PURE | READING | {"scenario"} | PLANS,
+    "placing": PURE | {"scenario", "physiology"},
+    "simulation": PURE | {"stages", "scenario", "placing", "physiology", "artefacts"},
     "scoring": PURE | {"stages", "measures", "align", "estimators"},
     "virtual": PURE | {"plant"},
     # A rig file holds the physics of a virtual rig, and the bench speaks to drivers by protocol:

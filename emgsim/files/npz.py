@@ -7,6 +7,7 @@ the truth. Nothing in the file can run code: pickles are refused.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from emgsim.recording import (
     MotorUnit,
     Recording,
     SpontaneousSource,
+    Stay,
     Truth,
 )
 
@@ -114,14 +116,21 @@ def _recording(arrays: dict[str, Any]) -> Recording:
     )
 
 
-def _truth_arrays(truth: Truth) -> dict[str, Any]:
-    trains = [unit.spike_times_s for unit in truth.units]
-    longest = max((unit.muap_uv.shape[0] for unit in truth.units), default=0)
-    n_channels = truth.units[0].muap_uv.shape[1] if truth.units else 1
-    muaps = np.zeros((len(truth.units), longest, n_channels))
-    for row, unit in zip(muaps, truth.units, strict=True):
+def _unit_arrays(units: Sequence[MotorUnit], prefix: str = "") -> tuple[dict[str, Any], list[Any]]:
+    """Return motor units as arrays, and as rows of what is no array."""
+    trains = [unit.spike_times_s for unit in units]
+    longest = max((unit.muap_uv.shape[0] for unit in units), default=0)
+    n_channels = units[0].muap_uv.shape[1] if units else 1
+    muaps = np.zeros((len(units), longest, n_channels))
+    for row, unit in zip(muaps, units, strict=True):
         row[: unit.muap_uv.shape[0]] = unit.muap_uv
-    scalars = [
+    ids = [np.full(t.size, u.id) for t, u in zip(trains, units, strict=True)]
+    arrays = {
+        f"{prefix}spike_times_s": np.concatenate([*trains, np.zeros(0)]),
+        f"{prefix}spike_units": np.concatenate([*ids, np.zeros(0, np.int64)]).astype(np.int64),
+        f"{prefix}muaps_uv": muaps,
+    }
+    rows = [
         {
             "id": u.id,
             "muscle": u.muscle,
@@ -131,11 +140,22 @@ def _truth_arrays(truth: Truth) -> dict[str, Any]:
             "arrival_s": u.arrival_s,
             "n_muap_samples": u.muap_uv.shape[0],
         }
-        for u in truth.units
+        for u in units
     ]
+    return arrays, rows
+
+
+def _truth_arrays(truth: Truth) -> dict[str, Any]:
+    arrays, rows = _unit_arrays(truth.units)
+    stays = []
+    for number, stay in enumerate(truth.stays):
+        own, its_rows = _unit_arrays(stay.units, _of_stay(number))
+        arrays |= own
+        stays.append({"onset_s": stay.onset_s, "offset_s": stay.offset_s, "units": its_rows})
     head = {
         "schema": TRUTH_SCHEMA,
-        "units": scalars,
+        "units": rows,
+        "stays": stays,
         "muap_rate_hz": truth.muap_rate_hz,
         "events": [asdict(event) for event in truth.events],
         "needle": truth.needle,
@@ -151,24 +171,18 @@ def _truth_arrays(truth: Truth) -> dict[str, Any]:
             for source in truth.spontaneous
         ],
     }
-    return (
-        {
-            "spike_times_s": np.concatenate([*trains, np.zeros(0)]),
-            "spike_units": np.concatenate(
-                [
-                    *(np.full(t.size, u.id) for t, u in zip(trains, truth.units, strict=True)),
-                    np.zeros(0, np.int64),
-                ]
-            ).astype(np.int64),
-            "muaps_uv": muaps,
-            "effort_times_s": truth.effort_times_s,
-            "effort": truth.effort,
-            "force": truth.force,
-            "truth_json": np.array(json.dumps(head)),
-        }
-        | _fibre_arrays(truth)
-        | _source_arrays(truth)
-    )
+    arrays |= {
+        "effort_times_s": truth.effort_times_s,
+        "effort": truth.effort,
+        "force": truth.force,
+        "truth_json": np.array(json.dumps(head)),
+    }
+    return arrays | _fibre_arrays(truth) | _source_arrays(truth)
+
+
+def _of_stay(number: int) -> str:
+    """Return what the names of a stay's arrays begin with."""
+    return f"stay_{number}_"
 
 
 def _fibre_arrays(truth: Truth) -> dict[str, Any]:
@@ -218,20 +232,8 @@ def _truth(arrays: dict[str, Any]) -> Truth | None:
     if "truth_json" not in arrays:
         return None
     head = json.loads(str(arrays["truth_json"]))
-    units = []
-    for index, row in enumerate(head["units"]):
-        n = row.pop("n_muap_samples")
-        spikes = arrays["spike_times_s"][arrays["spike_units"] == row["id"]]
-        units.append(
-            MotorUnit(
-                **row,
-                discharge_times_s=spikes - row["arrival_s"],
-                muap_uv=arrays["muaps_uv"][index, :n],
-                fibres=_fibres(arrays, row["id"]),
-            )
-        )
     return Truth(
-        units=tuple(units),
+        units=_units(head["units"], arrays),
         muap_rate_hz=head["muap_rate_hz"],
         events=tuple(Event(**event) for event in head["events"]),
         effort_times_s=arrays["effort_times_s"],
@@ -241,4 +243,30 @@ def _truth(arrays: dict[str, Any]) -> Truth | None:
         needle_path=tuple(head.get("needle_path", ())),
         conditions=tuple(head["conditions"]),
         spontaneous=_sources(head, arrays),
+        stays=tuple(
+            Stay(
+                onset_s=stay["onset_s"],
+                offset_s=stay["offset_s"],
+                units=_units(stay["units"], arrays, _of_stay(number)),
+            )
+            for number, stay in enumerate(head.get("stays", ()))
+        ),
     )
+
+
+def _units(
+    rows: list[dict[str, Any]], arrays: dict[str, Any], prefix: str = ""
+) -> tuple[MotorUnit, ...]:
+    units = []
+    for index, row in enumerate(rows):
+        n = row.pop("n_muap_samples")
+        spikes = arrays[f"{prefix}spike_times_s"][arrays[f"{prefix}spike_units"] == row["id"]]
+        units.append(
+            MotorUnit(
+                **row,
+                discharge_times_s=spikes - row["arrival_s"],
+                muap_uv=arrays[f"{prefix}muaps_uv"][index, :n],
+                fibres=None if prefix else _fibres(arrays, row["id"]),
+            )
+        )
+    return tuple(units)

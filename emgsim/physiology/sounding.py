@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,8 @@ from emgsim.recording import FibreTruth
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+
+SEEN_UV = 20.0  # peak to peak: what noise of 3 uV hides
 
 Hear = Callable[[TipPosition], tuple[Voices, ...]]
 
@@ -76,7 +78,7 @@ class Sounding:
         self._chance = chance
         self._pending: deque[_Group] = deque()
         self._times_s: list[Floats] = []
-        self._muap = _MeanMuap()
+        self._muap = _MeanMuap(where.rests if len(where.rests) > 1 else ())
         self._arrivals: list[FibreTruth] | None = [] if fibre_truth else None
         self._terminals = None if release is None else Terminals(release)
 
@@ -119,7 +121,7 @@ class Sounding:
         latest = max(float(np.nanmax(i)) for i in instants)
         ends = latest + max(channel.ends for channel in voices)
         self._pending.append(_Group(voices=voices, instants=instants, weights=weights, ends=ends))
-        self._muap.add(voices, float(weights.sum()))
+        self._muap.add(voices, float(weights.sum()), place)
 
     def _arrive(self, times_s: Floats, late_s: Floats, station: Integers) -> FibreTruth:
         """Return the arrivals of the fibres that are near at any of these discharges."""
@@ -164,6 +166,10 @@ class Sounding:
         """Return the mean MUAP ``(n, n_channels)`` and its first sample after the discharge."""
         return self._muap.value()
 
+    def muap_at(self, place: int) -> tuple[int, Floats] | None:
+        """Return the MUAP at a station where the needle rested; None if nobody can see it there."""
+        return self._muap.at(place)
+
     def fibre_truth(self) -> FibreTruth | None:
         """Return the near fibres' arrivals at every discharge, if they were asked for."""
         if self._arrivals is None:
@@ -188,20 +194,23 @@ def travel_s(fibres: UnitFibres, z_mm: float) -> Floats:
 
 
 class _MeanMuap:
-    """The mean MUAP over discharges at one station after the other."""
+    """The mean MUAP over discharges at one station after the other, and each of some by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept_at: Collection[int] = ()) -> None:
+        self._kept_at = frozenset(kept_at)
+        self._kept: dict[int, tuple[int, Floats]] = {}
+        self._place = -1
         self._start = 0
         self._sum = np.zeros((0, 0))
         self._weight = 0.0
         self._here: tuple[Voices, ...] = ()  # at the last station, not yet in the sum
         self._here_weight = 0.0
 
-    def add(self, voices: tuple[Voices, ...], weight: float) -> None:
+    def add(self, voices: tuple[Voices, ...], weight: float, place: int) -> None:
         """Add some discharges at a station."""
         if voices is not self._here:
             self._leave()
-            self._here = voices
+            self._here, self._place = voices, place
         self._here_weight += weight
 
     def _leave(self) -> None:
@@ -209,6 +218,8 @@ class _MeanMuap:
         if not self._here:
             return
         start, muap_uv = _aligned(self._here)
+        if self._place in self._kept_at and np.ptp(muap_uv, axis=0).max() >= SEEN_UV:
+            self._kept[self._place] = (start, muap_uv)
         first = min(start, self._start) if self._weight else start
         end = max(start + len(muap_uv), self._start + len(self._sum))
         total = np.zeros((end - first, muap_uv.shape[1]))
@@ -225,6 +236,11 @@ class _MeanMuap:
             return _aligned(self._here)
         self._leave()
         return self._start, self._sum / self._weight
+
+    def at(self, place: int) -> tuple[int, Floats] | None:
+        """Return first sample and MUAP at one of the stations that are kept, if it is seen."""
+        self._leave()
+        return self._kept.get(place)
 
 
 def _aligned(voices: tuple[Voices, ...]) -> tuple[int, Floats]:

@@ -31,6 +31,12 @@ class Track:
     tips: tuple[TipPosition, ...]
     ends: tuple[tuple[float, TipPosition], ...]  # of the moves: each beginning and each end
 
+    @property
+    def rests(self) -> tuple[int, ...]:
+        """Stations at which the needle rests: the first one, and where each move ends."""
+        begins = np.flatnonzero(np.diff(self.places) == 0)  # a rest has two times at one station
+        return (*(int(place) for place in self.places[begins]), int(self.places[-1]))
+
     def shares(self, times_s: Floats) -> tuple[Integers, Floats]:
         """Return the station before each time and how far the tip is on its way to the next."""
         place = np.interp(times_s, self.times_s, self.places)

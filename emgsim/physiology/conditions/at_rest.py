@@ -26,7 +26,7 @@ MYOTONIC_GRADE = 2.0  # of a site that is myotonic at all [P]
 
 
 def resting_activity(
-    conditions: Sequence[Condition], body: Body, tip: TipPosition, seed: int
+    conditions: Sequence[Condition], body: Body, tip: TipPosition, seed: int, place: int = 0
 ) -> tuple[SpontaneousActivity, ...]:
     """Return the activity at rest that follows from what a patient has.
 
@@ -44,6 +44,8 @@ def resting_activity(
         Where the needle is.
     seed
         Of the patient; role "myotonic site".
+    place
+        Number of the place in the examination.
     """
     found: list[SpontaneousActivity] = []
     n = fibrillating(body, tip)
@@ -57,7 +59,7 @@ def resting_activity(
                 interval_s = 60.0 / condition.fasciculations_per_min
                 found.append(Fasciculation(nature="malignant", mean_interval_s=interval_s))
             case Myotonia():
-                if stream(seed, "myotonic site").uniform() < condition.sites:
+                if stream(seed, "myotonic site", place).uniform() < condition.sites:
                     found.append(
                         MyotonicDischarge(
                             grade=MYOTONIC_GRADE,

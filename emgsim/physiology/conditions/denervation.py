@@ -25,6 +25,7 @@ from emgsim.physiology.parameters.conditions import (
     MotorNeuronDisease,
     NascentReinnervation,
     Radiculopathy,
+    reaches,
 )
 
 Floats = NDArray[np.float64]
@@ -49,7 +50,7 @@ def radiculopathy(condition: Radiculopathy, body: Body, rng: np.random.Generator
         If the root does not supply the muscle.
     """
     roots = body.healthy.roots
-    if condition.root not in roots:
+    if not reaches(condition, body.healthy):
         raise ValueError(
             f"radiculopathy: root must supply {body.healthy.name} "
             f"({', '.join(roots) or 'no root is known'}), got {condition.root!r}"
@@ -69,15 +70,12 @@ def entrapment(condition: Entrapment, body: Body, rng: np.random.Generator) -> B
         If the nerve does not supply the muscle, or supplies it above the place.
     """
     muscle, nerve = body.healthy, condition.nerve
-    if muscle.name in condition.muscles:
-        share = condition.share * condition.muscles[muscle.name]
-    elif not condition.muscles and set(nerve.split()) <= set(muscle.nerve.split()):
-        share = condition.share
-    else:
+    if not reaches(condition, muscle):
         raise ValueError(
             f"entrapment: nerve must supply {muscle.name} beyond the place "
             f"(its nerve: {muscle.nerve or 'not known'}), got {nerve!r}"
         )
+    share = condition.share * condition.muscles.get(muscle.name, 1.0)
     alive = innervated(body)
     lost = _some(alive, share * alive.size, rng)
     return struck(body, _lesion(condition, lost, condition.weeks / WEEKS_PER_MONTH), rng)

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from emgsim.physiology.parameters.base import Parameters
+from emgsim.physiology.parameters.muscle import Muscle
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Months = Annotated[float, Field(ge=0, le=600)]  # since the onset; an onset to come is a mistake
@@ -227,3 +228,19 @@ Condition = Annotated[
     | Ageing,
     Field(discriminator="kind"),
 ]
+
+
+def reaches(condition: Condition, muscle: Muscle) -> bool:
+    """Return whether a condition of the patient is one of this muscle.
+
+    A lesion of a root or of a nerve spares the muscles of all others.
+    """
+    match condition:
+        case Radiculopathy():
+            return condition.root in muscle.roots
+        case Entrapment() if condition.muscles:
+            return muscle.name in condition.muscles
+        case Entrapment():
+            return set(condition.nerve.split()) <= set(muscle.nerve.split())
+        case _:
+            return True

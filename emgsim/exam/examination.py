@@ -1,0 +1,339 @@
+"""An examination: one patient, the muscles that are needled, and what they are expected to show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from emgsim.analysis.plan import NeedlePlan, Stretch
+from emgsim.artefacts.parameters import Artefact
+from emgsim.configuration import (
+    Table,
+    merged,
+    nearest,
+    read_table,
+    validated,
+    with_overrides,
+)
+from emgsim.errors import InputError
+from emgsim.exam.protocol import Protocol
+from emgsim.exam.schedule import LEVEL_RAMP_S, Step, schedule
+from emgsim.physiology.parameters import Muscle
+from emgsim.physiology.parameters.conditions import Condition, reaches
+from emgsim.physiology.parameters.spontaneous import InsertionalBurst, SpontaneousActivity
+from emgsim.scenario import SCHEMA as SCENARIO_SCHEMA
+from emgsim.scenario import (
+    Acquisition,
+    Electrode,
+    PlacedConcentric,
+    Scenario,
+    ScenarioLimit,
+    muscle_catalogue,
+    nerve_catalogue,
+    scenario_from,
+)
+from emgsim.shipped import find
+from emgsim.verdict import Limit
+
+SCHEMA = "emgsim.examination/1"
+
+AXES = {
+    "active_denervation", "muap_type", "recruitment", "stability", "special_discharges",
+}  # fmt: skip
+LEAST_PROBABILITY = 0.5  # that a finding must have to be the finding
+NORMAL_AFTER_S = 0.15  # insertional activity after the movement: normal 0.05-0.3 s,
+IRRITABLE_AFTER_S = 0.5  # increased beyond (Daube & Rubin 2009 [M])
+IRRITABLE = {
+    "axonal_loss", "radiculopathy", "entrapment", "motor_neuron_disease", "myositis", "myotonia",
+}  # fmt: skip
+
+# What any device of this class must do with the recording of any muscle
+CHAIN_LIMITS = (
+    ScenarioLimit(
+        measurement="amplitude.error_pct.loopback", low=-2.0, high=2.0, unit="%",
+        source="stimulus check: beyond it nothing about the device can be concluded",
+    ),
+    ScenarioLimit(
+        measurement="align.residual_us.device", high=10.0, unit="us",
+        source="a tenth of the shortest rise time that counts as a change",
+    ),
+    ScenarioLimit(
+        measurement="amplitude.error_pct.device", low=-1.0, high=1.0, unit="%",
+        source="gain.accuracy, research class",
+    ),
+    ScenarioLimit(
+        measurement="amplitude.polarity.device", low=1.0, high=1.0,
+        source="negative up is a convention of the display, not of the amplifier",
+    ),
+    ScenarioLimit(
+        measurement="link.lost_samples.device", high=0.0, source="samples.missing: none"
+    ),
+)  # fmt: skip
+UNITS_LIMIT = ScenarioLimit(  # beside them where units are to be told apart
+    measurement="discharges.f1_loss.device", high=0.05, source="non-inferiority margin"
+)
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class MuscleExam(_Table):
+    """One muscle of an examination."""
+
+    muscle: Muscle
+    conditions: tuple[Condition, ...] = ()  # of this muscle alone, after those of the patient
+    spontaneous: tuple[SpontaneousActivity, ...] = ()  # found at each of the places named
+    at_places: tuple[Annotated[int, Field(ge=1)], ...] = ()  # numbers; empty: at all of them
+    shows: dict[str, str] = Field(default_factory=dict)  # axis: value, of those that are judged
+    limits: tuple[ScenarioLimit, ...] = ()  # of further measurements of this muscle
+
+    @model_validator(mode="after")
+    def _axes_exist(self) -> Self:
+        if strangers := sorted(set(self.shows) - AXES):
+            raise ValueError(f"shows must name axes ({', '.join(sorted(AXES))}), got {strangers}")
+        return self
+
+    def reached_by(self, conditions: Iterable[Condition]) -> tuple[Condition, ...]:
+        """Return those of the patient's conditions that reach this muscle, and its own."""
+        return (*(c for c in conditions if reaches(c, self.muscle)), *self.conditions)
+
+
+class Lesion(_Table):
+    """Where the lesion truly is, by the names of `emgsim.localisation`."""
+
+    kind: Literal["none", "root", "nerve", "plexus", "diffuse", "muscle", "junction"]
+    name: str
+
+
+class Examination(_Table):
+    """A patient, the protocol of his examination, and what his muscles are expected to show."""
+
+    format: Annotated[Literal["emgsim.examination/1"], Field(alias="schema")]
+    id: str = Field(pattern=r"^[a-z0-9_]+$")
+    title: str
+    description: str = ""
+    seed: int = Field(ge=0)
+    age_years: float = Field(40.0, ge=0, le=120)
+    conditions: tuple[Condition, ...] = ()  # in the order in which they befell the patient
+    electrode: Electrode = PlacedConcentric()
+    protocol: Protocol = Protocol()
+    acquisition: Acquisition = Acquisition()
+    artefacts: tuple[Artefact, ...] = ()
+    muscles: tuple[MuscleExam, ...] = Field(min_length=1)
+    lesion: Lesion | None = None  # what the localisation must name among its first three
+
+    @model_validator(mode="after")
+    def _muscles_differ(self) -> Self:
+        names = [exam.muscle.name for exam in self.muscles]
+        if len(set(names)) < len(names):
+            raise ValueError(f"muscles must differ, got {', '.join(names)}")
+        return self
+
+    def steps(self, exam: MuscleExam) -> tuple[tuple[Step, ...], float]:
+        """Return what is done in a muscle, and how long it takes in seconds."""
+        return schedule(self.protocol, exam.muscle.radius_mm, exam.muscle.fibres.length_mm)
+
+    def scenario(self, exam: MuscleExam) -> Scenario:
+        """Return one muscle's examination as a scenario: one recording, in which the needle moves.
+
+        Raises
+        ------
+        InputError
+            If the needle would leave the muscle.
+        """
+        steps, duration_s = self.steps(exam)
+        conditions = exam.reached_by(self.conditions)
+        plain = exam.muscle
+        hole = self.protocol.hole(plain.radius_mm, plain.fibres.length_mm)
+        electrode = self.electrode.model_dump(mode="json") | {
+            "tip": hole.model_dump(mode="json"),
+            "moves": [_move(step) for step in steps if step.kind in ("insertion", "move", "seek")],
+        }
+        bursts = _bursts(steps, [condition.kind for condition in conditions])
+        here = [a.model_dump(mode="json") for a in _spontaneous(exam, steps)]
+        table = {
+            "schema": SCENARIO_SCHEMA,
+            "id": f"{self.id}_{plain.name}",
+            "title": f"{self.title}: {plain.name.replace('_', ' ')}",
+            "description": self.description,
+            "seed": self.seed,
+            "muscle": plain.model_dump(mode="json"),
+            "conditions": [condition.model_dump(mode="json") for condition in conditions],
+            "spontaneous": [*(burst.model_dump(mode="json") for burst in bursts), *here],
+            "electrode": electrode,
+            "phases": list(_phases(steps, duration_s)),
+            "acquisition": self.acquisition.model_dump(mode="json"),
+            "artefacts": [artefact.model_dump(mode="json") for artefact in self.artefacts],
+            "analysis": NeedlePlan(stretches=stretches(steps)).model_dump(mode="json"),
+            "limits": [limit.model_dump(mode="json") for limit in self._limits(exam)],
+        }
+        return scenario_from(table, f"examination {self.id}, {plain.name}")
+
+    def _limits(self, exam: MuscleExam) -> tuple[ScenarioLimit, ...]:
+        """Return the limits of the chain and the muscle's own, which come first in its rights."""
+        own = {limit.measurement for limit in exam.limits}
+        chain = (*CHAIN_LIMITS, *([UNITS_LIMIT] if self.protocol.slight_sites else []))
+        return (*(limit for limit in chain if limit.measurement not in own), *exam.limits)
+
+    def resolved(self) -> Table:
+        """Return the examination with every default filled in, ready for JSON."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def expected(exam: MuscleExam, path: str) -> list[Limit]:
+    """Return the limits that a muscle's expected findings are, on one path."""
+    return [
+        Limit(
+            measurement=f"{exam.muscle.name}.{axis}.{value}.{path}",
+            low=LEAST_PROBABILITY,
+            unit="1",
+            source="expected findings",
+        )
+        for axis, value in exam.shows.items()
+    ]
+
+
+def stretches(steps: Sequence[Step]) -> tuple[Stretch, ...]:
+    """Return the stretches of a recording that are each analysed by itself.
+
+    Insertional activity is heard from the end of a movement to the rest that follows, and the rest
+    before a slight effort belongs to it.
+    """
+    found, still_s = [], 0.0
+    for step in steps:
+        if step.kind in ("insertion", "move", "seek"):
+            still_s = step.offset_s
+            continue
+        if step.kind == "rest" and step.onset_s > still_s:
+            name = step.name.replace("rest", "insertion")
+            found.append(
+                Stretch(name=name, kind="insertion", onset_s=still_s, offset_s=step.onset_s)
+            )
+        onset_s = still_s if step.kind == "slight" else step.onset_s
+        found.append(
+            Stretch(name=step.name, kind=step.kind, onset_s=onset_s, offset_s=step.offset_s)
+        )
+    return tuple(found)
+
+
+def _move(step: Step) -> Table:
+    place = {} if step.tip is None else step.tip.model_dump(mode="json")
+    seek = None if step.seek is None else step.seek.model_dump(mode="json")
+    return {"at_s": step.onset_s, "duration_s": step.duration_s, **place, "seek": seek}
+
+
+def _phases(steps: Sequence[Step], duration_s: float) -> Iterable[Table]:
+    """Yield the efforts, and the rests between them."""
+    at_s = 0.0
+    for step in (s for s in steps if s.level_mvc > 0):
+        if step.onset_s > at_s:
+            yield {"kind": "rest", "duration_s": round(step.onset_s - at_s, 6)}
+        yield {
+            "kind": "hold",
+            "duration_s": round(step.duration_s, 6),
+            "level_mvc": step.level_mvc,
+            "ramp_s": LEVEL_RAMP_S,
+        }
+        at_s = step.offset_s
+    if duration_s > at_s:
+        yield {"kind": "rest", "duration_s": round(duration_s - at_s, 6)}
+
+
+def _bursts(steps: Sequence[Step], kinds: Iterable[str]) -> list[InsertionalBurst]:
+    """Return what each movement of the needle provokes; longer where fibres are irritable."""
+    after_s = IRRITABLE_AFTER_S if IRRITABLE & set(kinds) else NORMAL_AFTER_S
+    return [
+        InsertionalBurst(onset_s=step.onset_s, movement_s=step.duration_s, after_s=after_s)
+        for step in steps
+        if step.kind in ("insertion", "move")
+    ]
+
+
+def _spontaneous(exam: MuscleExam, steps: Sequence[Step]) -> list[SpontaneousActivity]:
+    """Return the muscle's own activity, at each of its places as long as the needle is there."""
+    arrivals = [step for step in steps if step.kind in ("insertion", "move")]
+    leaves_s = [*(step.onset_s for step in arrivals[1:]), None]
+    wanted = exam.at_places or range(1, len(arrivals) + 1)
+    spans = [
+        {"onset_s": arrivals[n - 1].offset_s, "offset_s": leaves_s[n - 1]}
+        for n in wanted
+        if n <= len(arrivals)
+    ]
+    return [own.model_copy(update=span) for span in spans for own in exam.spontaneous]
+
+
+def load_examination(name: str | Path, *, overrides: Iterable[str] = ()) -> Examination:
+    """Load an examination by its shipped name or by its path.
+
+    Parameters
+    ----------
+    name
+        ``"radiculopathy_c7"``, or the path of a TOML file.
+    overrides
+        ``key.path=value`` each, as of ``--set``.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it has mistakes; all of them are named.
+    """
+    path = find("scenarios", name)
+    table = with_overrides(read_table(path), overrides)
+    return examination_from(table, str(path))
+
+
+def examination_from(table: Table, where: str) -> Examination:
+    """Return the examination of a table, what it names of the catalogues filled in.
+
+    A muscle is named, ``muscle = "deltoid"``, or is a table with its name and what differs; an
+    entrapment may name its ``site`` of the catalogue of nerves in place of nerve and muscles.
+
+    Raises
+    ------
+    InputError
+        If it has mistakes; all of them are named.
+    """
+    muscles = table.get("muscles")
+    if isinstance(muscles, list):
+        table = {**table, "muscles": [_with_muscle(m, where) for m in muscles]}
+    conditions = table.get("conditions")
+    if isinstance(conditions, list):
+        table = {**table, "conditions": [_with_site(c, where) for c in conditions]}
+    return validated(Examination, table, where)
+
+
+def _with_muscle(row: object, where: str) -> object:
+    if not isinstance(row, Mapping):
+        return row
+    own = row.get("muscle")
+    own = {"name": own} if isinstance(own, str) else own
+    if not isinstance(own, Mapping) or "pool" in own:
+        return row
+    name, known = str(own.get("name")), muscle_catalogue()
+    if name not in known:
+        raise InputError(
+            f"1 mistake:\n  - muscles.muscle: no muscle {name!r} in the catalogue"
+            f"{nearest(name, known)}",
+            where=where,
+            todo="name one of `emgsim list muscles`",
+        )
+    return {**row, "muscle": merged(known[name], own)}
+
+
+def _with_site(row: object, where: str) -> object:
+    if not isinstance(row, Mapping) or "site" not in row:
+        return row
+    sites, name = nerve_catalogue()["sites"], str(row["site"])
+    if name not in sites:
+        raise InputError(
+            f"1 mistake:\n  - conditions.site: no site {name!r} in the catalogue"
+            f"{nearest(name, sites)}",
+            where=where,
+            todo=f"name one of {', '.join(sorted(sites))}",
+        )
+    rest: dict[str, Any] = {key: value for key, value in row.items() if key != "site"}
+    return {**sites[name], **rest}
