@@ -188,9 +188,7 @@ class SpontaneousSource:
     def between(self, onset_s: float, offset_s: float) -> SpontaneousSource:
         """Return the source with the discharges between two times only."""
         kept = (self.discharge_times_s >= onset_s) & (self.discharge_times_s < offset_s)
-        return replace(
-            self, discharge_times_s=self.discharge_times_s[kept], gains=self.gains[kept]
-        )
+        return replace(self, discharge_times_s=self.discharge_times_s[kept], gains=self.gains[kept])
 
 
 @dataclass(frozen=True, kw_only=True)

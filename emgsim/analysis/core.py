@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +18,11 @@ from emgsim.analysis.jitter import jitter_pairs
 from emgsim.analysis.plan import NeedlePlan
 from emgsim.analysis.quality import require_analysable
 from emgsim.analysis.quantification import QuantifiedMuap, quantified
-from emgsim.analysis.resting.runs import SHORTEST_S, resting_runs
+from emgsim.analysis.stretches import analyse_stretches, runs_at_rest
 from emgsim.analysis.trains import train_measures
 from emgsim.errors import NotAnalysableError
 from emgsim.measures import SLOWEST_RATE_HZ
-from emgsim.recording import Event, Findings, FoundRun, FoundUnit, Recording
+from emgsim.recording import Event, Findings, FoundUnit, Recording
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +41,9 @@ def analyse(recording: Recording, plan: NeedlePlan | None = None) -> Findings:
         Any rate from 2 kHz, any start time; missing samples are NaN. All its needle channels are
         decomposed together.
     plan
-        What to look for. Without one it is chosen by the electrode's kind, else by the rate.
+        What to look for. Without one it is chosen by the electrode's kind, else by the rate. Of an
+        examination it says what was done when, and each stretch is analysed by what it is: see
+        `emgsim.analysis.stretches.analyse_stretches`.
 
     Returns
     -------
@@ -53,6 +54,8 @@ def analyse(recording: Recording, plan: NeedlePlan | None = None) -> Findings:
     ------
     NotAnalysableError
         If the recording holds nothing that a number could honestly come from.
+    InputError
+        If a stretch of the plan reaches beyond the recording.
 
     Examples
     --------
@@ -61,6 +64,8 @@ def analyse(recording: Recording, plan: NeedlePlan | None = None) -> Findings:
     >>> len(analyse(recording).units) >= 3
     True
     """
+    if plan is not None and plan.stretches:
+        return analyse_stretches(recording, plan, channels=_needles(recording), slight=analyse)
     channels, reason = _channels_and_reason(recording, plan)
     plan = NeedlePlan() if plan is None else plan
     first = channels[0]
@@ -73,7 +78,7 @@ def analyse(recording: Recording, plan: NeedlePlan | None = None) -> Findings:
     return Findings(
         units=units,
         events=events,
-        runs=_at_rest(recording, first, events),
+        runs=runs_at_rest(recording, first, events),
         measures=effort_measures(
             samples_uv[:, first], rate_hz, start_s=start_s, units=units, events=events
         ),
@@ -92,10 +97,7 @@ def _channels_and_reason(
     NotAnalysableError
         If there is no plan for the channels' kinds, or none of them can be analysed.
     """
-    if not recording.channels:
-        raise NotAnalysableError("not analysable: the recording has no channel")
-    needles = [i for i, c in enumerate(recording.channels) if c.kind in NEEDLES] or [0]
-    channels = _analysable(recording, needles)
+    channels = _analysable(recording, _needles(recording))
     channel = recording.channels[channels[0]]
     name = f"channel {channel.name!r}"
     if len(channels) > 1:
@@ -111,6 +113,13 @@ def _channels_and_reason(
         where=name,
         todo="give a plan, or name a needle as the channel's kind",
     )
+
+
+def _needles(recording: Recording) -> list[int]:
+    """Return the columns that are needles by their kind; if none is named so, the first."""
+    if not recording.channels:
+        raise NotAnalysableError("not analysable: the recording has no channel")
+    return [i for i, c in enumerate(recording.channels) if c.kind in NEEDLES] or [0]
 
 
 def _analysable(recording: Recording, channels: Sequence[int]) -> tuple[int, ...]:
@@ -216,16 +225,3 @@ def _is_voluntary(times_s: Floats, events: Sequence[Event]) -> bool:
         if event.kind == "contraction":
             inside |= (times_s >= event.onset_s) & (times_s <= event.offset_s)
     return bool(inside.size and inside.mean() >= VOLUNTARY_SHARE)
-
-
-def _at_rest(recording: Recording, channel: int, events: Sequence[Event]) -> tuple[FoundRun, ...]:
-    """Return what discharges by itself in each rest that is long enough to tell."""
-    found: list[FoundRun] = []
-    for event in events:
-        if event.kind != "rest" or event.offset_s - event.onset_s < SHORTEST_S:
-            continue
-        with suppress(NotAnalysableError):  # mostly missing samples: nothing was heard there
-            found += resting_runs(
-                recording, channel=channel, start_s=event.onset_s, stop_s=event.offset_s
-            )
-    return tuple(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +21,7 @@ from emgsim.scoring.matching import (
     related_pairs,
     split_units,
 )
-from emgsim.scoring.score import TOLERANCE_S, TOLERANCES_S, Score, UnitScore
+from emgsim.scoring.score import TOLERANCE_S, TOLERANCES_S, Score, UnitScore, pooled_score
 
 Floats = NDArray[np.float64]
 
@@ -104,6 +104,49 @@ def compare(
         splits=_named(split_units(pairs), true_ids, found_ids),
         merges=_named(merged_units(pairs), found_ids, true_ids),
     )
+
+
+def compare_stretches(
+    findings: Findings,
+    truth: Truth,
+    spans: Mapping[str, tuple[float, float]],
+    *,
+    recording: Recording,
+    render_in: Callable[[Recording], Render] | None = None,
+    tolerance_s: float = TOLERANCE_S,
+    max_lag_s: float = MAX_LAG_S,
+) -> Score:
+    """Score what was found in each stretch of a recording, and pool the scores.
+
+    The needle may move between the stretches. A unit that is heard in two of them is two units, and
+    in each it has the MUAP that the needle hears from there.
+
+    Parameters
+    ----------
+    findings, truth, recording, tolerance_s, max_lag_s
+        As of `compare`, of the whole recording.
+    spans
+        Onset and offset of each stretch in seconds, by its name.
+    render_in
+        Returns the ``render`` of `compare` for the recording of one stretch.
+
+    Raises
+    ------
+    ValueError
+        As `compare`; if there is no stretch, or the needle moved in one.
+    """
+    scores = {}
+    for name, span in spans.items():
+        piece = recording.cut(*span)
+        scores[name] = compare(
+            findings.within(*span),
+            truth.at(*span),
+            recording=piece,
+            render=None if render_in is None else render_in(piece),
+            tolerance_s=tolerance_s,
+            max_lag_s=max_lag_s,
+        )
+    return pooled_score(scores)
 
 
 def _missed(unit: MotorUnit, train: Floats, ratio: float, tolerance_s: float) -> UnitScore:

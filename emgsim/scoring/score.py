@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -86,6 +86,7 @@ class Score:
 
     Each found unit is matched, false or a duplicate. ``splits`` and ``merges`` say why agreement
     was lost, and change no count: the surplus parts of a split unit are duplicate or false too.
+    ``parts`` are the scores that a pooled one was made of, by name; see `pooled_score`.
     """
 
     units: tuple[UnitScore, ...]
@@ -96,6 +97,7 @@ class Score:
     tolerance_s: float
     splits: Mapping[int, tuple[int, ...]] = field(default_factory=dict, hash=False)  # true: found
     merges: Mapping[int, tuple[int, ...]] = field(default_factory=dict, hash=False)  # found: true
+    parts: Mapping[str, Score] = field(default_factory=dict, hash=False)
 
     @property
     def detectable(self) -> tuple[UnitScore, ...]:
@@ -122,6 +124,16 @@ class Score:
     def n_missed(self) -> int:
         """Number of detectable units that no found unit matches."""
         return sum(unit.found_id is None for unit in self.detectable)
+
+    @property
+    def n_split(self) -> int:
+        """Number of true units that several found ones share; in each part for itself."""
+        return sum(part.n_split for part in self.parts.values()) or len(self.splits)
+
+    @property
+    def n_merged(self) -> int:
+        """Number of found units that hold several true ones; in each part for itself."""
+        return sum(part.n_merged for part in self.parts.values()) or len(self.merges)
 
     def pooled_at(self, tolerance_s: float) -> Counts:
         """Return the counts pooled over the detectable units at another tolerance.
@@ -179,7 +191,7 @@ class Score:
                 unit="us",
                 note="largest minus smallest lag of a detectable unit",
             ),
-            *_counted({"split": len(self.splits), "merged": len(self.merges)}, path),
+            *_counted({"split": self.n_split, "merged": self.n_merged}, path),
         )
 
     def __str__(self) -> str:
@@ -199,11 +211,61 @@ class Score:
                 *rows,
                 f"{len(self.detectable)} of {len(self.units)} active units detectable; "
                 f"{self.n_found} found, {self.n_false} false, {self.n_duplicates} duplicate; "
-                f"{len(self.splits)} split, {len(self.merges)} merged",
+                f"{self.n_split} split, {self.n_merged} merged",
                 f"F1 {self.f1:.3f} on the detectable ones, {self.pooled_all.f1:.3f} on all, "
                 f"within {1e3 * self.tolerance_s:g} ms; {', '.join(also)}",
             ]
         )
+
+
+def pooled_score(scores: Mapping[str, Score]) -> Score:
+    """Pool the scores of several stretches, or recordings, into one of them all.
+
+    Every unit of every score counts: a true unit that was scored at two places is two units, with
+    the same id. Counts add up; medians are over all units.
+
+    Parameters
+    ----------
+    scores
+        By the name of the stretch; they stay as ``parts``.
+
+    Raises
+    ------
+    ValueError
+        If there is no score, or their tolerances are not the same.
+
+    Examples
+    --------
+    >>> one = Score(units=(), n_found=3, n_false=1, n_duplicates=0, n_false_discharges=20,
+    ...             tolerance_s=0.0005)
+    >>> pooled_score({"left": one, "right": one}).n_found
+    6
+    """
+    every = tuple(scores.values())
+    tolerances_s = {score.tolerance_s for score in every}
+    if len(tolerances_s) != 1:
+        got = ", ".join(f"{1e3 * t:g} ms" for t in sorted(tolerances_s)) or "none"
+        raise ValueError(f"scores must be of one tolerance, got {got}")
+    return Score(
+        units=tuple(unit for score in every for unit in score.units),
+        n_found=sum(score.n_found for score in every),
+        n_false=sum(score.n_false for score in every),
+        n_duplicates=sum(score.n_duplicates for score in every),
+        n_false_discharges=sum(score.n_false_discharges for score in every),
+        tolerance_s=tolerances_s.pop(),
+        splits=_together(score.splits for score in every),
+        merges=_together(score.merges for score in every),
+        parts=dict(scores),
+    )
+
+
+def _together(held: Iterable[Mapping[int, tuple[int, ...]]]) -> dict[int, tuple[int, ...]]:
+    """Return all of which an id consists, wherever it was seen."""
+    out: dict[int, tuple[int, ...]] = {}
+    for one in held:
+        for whole, parts in one.items():
+            out[whole] = tuple(dict.fromkeys((*out.get(whole, ()), *parts)))
+    return out
 
 
 def _counted(counted: Mapping[str, int], path: str) -> tuple[Measurement, ...]:
