@@ -123,10 +123,12 @@ def run(
 ) -> int:
     """Run a scenario on a rig: simulate, play, capture, align, analyse, compare, judge, report.
 
+    An examination is run muscle by muscle, and its findings are concluded.
+
     Parameters
     ----------
     scenario
-        Shipped name or path of a scenario file.
+        Shipped name or path of a scenario's or of an examination's file.
     rig
         Shipped name or path of a rig file.
     seed
@@ -149,18 +151,67 @@ def run(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a way out that closes things
     signal.signal(signal.SIGHUP, signal.default_int_handler)
     of_scenario, of_rig = _split(set_)
-    folder, record = run_scenario(
-        load_scenario(scenario, overrides=of_scenario),
-        load_rig(rig, overrides=of_rig),
-        out=out,
-        seed=seed,
-        detector=detector,
-        detector_timeout_s=detector_timeout_s,
-        progress=_say,
-    )
-    print(measurement_table(record))
+    on_rig = load_rig(rig, overrides=of_rig)
+    if _is_examination(scenario):
+        from emgsim.exam.examination import load_examination
+        from emgsim.examining import examine
+        from emgsim.report.exam_table import exam_table
+
+        folder, exam = examine(
+            load_examination(scenario, overrides=of_scenario),
+            on_rig,
+            out=out,
+            seed=seed,
+            detector=detector,
+            detector_timeout_s=detector_timeout_s,
+            progress=_say,
+        )
+        print(exam_table(exam), end="")
+        record = exam.run
+    else:
+        folder, record = run_scenario(
+            load_scenario(scenario, overrides=of_scenario),
+            on_rig,
+            out=out,
+            seed=seed,
+            detector=detector,
+            detector_timeout_s=detector_timeout_s,
+            progress=_say,
+        )
+        print(measurement_table(record))
     print(f"report: {folder / 'report.html'}")
     return record.exit_code or 0
+
+
+def _is_examination(name: str) -> bool:
+    from emgsim.configuration import read_table
+    from emgsim.shipped import find
+
+    return str(read_table(find("scenarios", name)).get("schema")).startswith("emgsim.examination/")
+
+
+@app.command
+def schedule(examination: str, *, paced: bool = False, set_: Overrides = ()) -> int:
+    """Print the steps of an examination, muscle by muscle, with their times in seconds.
+
+    Parameters
+    ----------
+    examination
+        Shipped name or path of an examination's file.
+    paced
+        Print each step when it is over on the wall clock, not all at once.
+    set_
+        key.path=value of the examination.
+    """
+    from emgsim.exam.examination import load_examination
+    from emgsim.exam.schedule import Step
+    from emgsim.examining import tell_steps
+
+    def show(muscle: str, step: Step) -> None:
+        print(f"{muscle}  {step.onset_s:8.2f} .. {step.offset_s:8.2f}  {step.name}", flush=True)
+
+    tell_steps(load_examination(examination, overrides=set_), show, is_paced=paced)
+    return 0
 
 
 @app.command

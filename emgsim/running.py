@@ -28,7 +28,15 @@ from emgsim.files.npz import write_npz
 from emgsim.record import RECORD, Journal, RunRecord, digest, fold, read_journal
 from emgsim.recording import Channel, Findings, Gap, Recording, Truth
 from emgsim.scenario import Scenario
-from emgsim.scoring import Score, compare, strata
+from emgsim.scoring import (
+    Render,
+    Score,
+    Stratum,
+    compare,
+    compare_stretches,
+    pooled_strata,
+    strata,
+)
 from emgsim.simulation import simulate
 from emgsim.verdict import Measurement, judge
 
@@ -45,6 +53,7 @@ def run(
     rig: Rig,
     *,
     out: Path = Path("reports/runs"),
+    into: Path | None = None,
     seed: int | None = None,
     detector: str = BUILT_IN,
     detector_timeout_s: float = TIMEOUT_S,
@@ -58,6 +67,8 @@ def run(
         What is played, and through what.
     out
         Folder in which the run's own folder is made.
+    into
+        The run's own folder itself, in place of one in ``out``.
     seed
         Takes the place of the scenario's seed.
     detector
@@ -83,8 +94,8 @@ def run(
     seed = scenario.seed if seed is None else seed
     scenario = scenario.model_copy(update={"seed": seed})
     began = datetime.now(UTC)
-    run_id = f"{began:%Y%m%dT%H%M%S}{began.microsecond // 1000:03d}Z-{scenario.id}-{rig.id}"
-    folder = out / run_id
+    run_id = run_name(began, scenario.id, rig.id)
+    folder = out / run_id if into is None else into
     under_test = find_detector(
         detector, plan_file=(folder / PLAN).absolute(), timeout_s=detector_timeout_s
     )
@@ -97,8 +108,7 @@ def run(
             scenario=scenario.resolved(),
             rig=rig.resolved(),
             detector=under_test.table(),
-            versions={name: version(name) for name in PACKAGES}
-            | {"python": platform.python_version()},
+            versions=versions(),
         )
         status, code = "aborted", EmgsimError.exit_code
         try:
@@ -123,6 +133,16 @@ def run(
             record = _report(folder)
     progress(f"report      {folder / 'report.html'}")
     return folder, record
+
+
+def run_name(began: datetime, id: str, rig_id: str) -> str:
+    """Return the name of a run and of its folder: when it began, what was run, and on what."""
+    return f"{began:%Y%m%dT%H%M%S}{began.microsecond // 1000:03d}Z-{id}-{rig_id}"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of all that a run's numbers may depend on."""
+    return {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
 
 
 def exit_code(record: RunRecord) -> int:
@@ -320,13 +340,31 @@ class _Run:
     def _compare(self, path: chain.Path, findings: Findings, truth: Truth) -> Score:
         file = f"findings-{path.name}.json"
         self.journal.append("findings", path=path.name, file=file, n_units=len(findings.units))
-        render = partial(path.render, rate_hz=truth.muap_rate_hz)
-        score = compare(findings, truth, recording=path.recording, render=render)
+        score, table = self._scored(path, findings, truth)
         self.measurements += [*score.measurements(path.name), *score.details(path.name)]
         self.journal.append("score", path=path.name, rows=[unit.row() for unit in score.units])
-        rows = [stratum.row() for stratum in strata(score, truth)]
-        self.journal.append("strata", path=path.name, rows=rows)
+        self.journal.append("strata", path=path.name, rows=[stratum.row() for stratum in table])
         return score
+
+    def _scored(
+        self, path: chain.Path, findings: Findings, truth: Truth
+    ) -> tuple[Score, tuple[Stratum, ...]]:
+        """Score a path as a whole, or the slight efforts of an examination and pool them."""
+        efforts = [s for s in self.scenario.analysis.stretches if s.kind == "slight"]
+        spans = {effort.name: (effort.onset_s, effort.offset_s) for effort in efforts}
+        if spans:
+            score = compare_stretches(
+                findings,
+                truth,
+                spans,
+                recording=path.recording,
+                render_in=lambda piece: _rendering(replace(path, recording=piece), truth),
+            )
+            parts = score.parts.items()
+            return score, pooled_strata(strata(one, truth.at(*spans[name])) for name, one in parts)
+        render = _rendering(path, truth)
+        score = compare(findings, truth, recording=path.recording, render=render)
+        return score, strata(score, truth)
 
     def _judge(self) -> None:
         limits = {limit.measurement: limit.limit for limit in self.scenario.limits}
@@ -408,6 +446,10 @@ class _Stage:
         seconds = time.perf_counter() - self._began_s
         self._run.journal.append("stage", name=self._name, seconds=round(seconds, 3))
         self._run.progress(f"{self._name:<9} {seconds:6.2f} s  {'; '.join(self._told)}")
+
+
+def _rendering(path: chain.Path, truth: Truth) -> Render:
+    return partial(path.render, rate_hz=truth.muap_rate_hz)
 
 
 def _inconclusive(measurement: Measurement, error_pct: float) -> Measurement:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from emgsim.exam.examination import load_examination
 from emgsim.exhibits import Entry
 from emgsim.scenario import load_scenario
 from emgsim.shipped import find
@@ -23,7 +24,7 @@ BLOCKS = [
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_every_table_in_the_pages_is_a_scenario_or_part_of_one(block: str, tmp_path: Path) -> None:
-    """A whole scenario loads, a part in the healthy biceps; an exhibit is one of the gallery."""
+    """A whole file loads, a part in the healthy biceps; an exhibit is one of the gallery."""
     table = tomllib.loads(block)
     if "exhibit" in table:
         assert [Entry.model_validate(entry).scenario for entry in table["exhibit"]]
@@ -31,6 +32,9 @@ def test_every_table_in_the_pages_is_a_scenario_or_part_of_one(block: str, tmp_p
     head = "" if "schema" in table else find("scenarios", "healthy_biceps").read_text()
     path = tmp_path / "shown.toml"
     path.write_text(head + "\n" + block)
+    if str(table.get("schema")).startswith("emgsim.examination/"):
+        assert load_examination(path).muscles
+        return
     assert load_scenario(path).phases
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -49,6 +51,8 @@ IRRITABLE_AFTER_S = 0.5  # increased beyond (Daube & Rubin 2009 [M])
 IRRITABLE = {
     "axonal_loss", "radiculopathy", "entrapment", "motor_neuron_disease", "myositis", "myotonia",
 }  # fmt: skip
+APART = 0.4  # radii of the muscle, by which the places of visits differ at most [P]
+GOLDEN = 0.618034  # its multiples fill a range evenly, however many are taken
 
 # What any device of this class must do with the recording of any muscle
 CHAIN_LIMITS = (
@@ -109,6 +113,15 @@ class Lesion(_Table):
     name: str
 
 
+class Visit(_Table):
+    """One date at which the same patient is examined."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    weeks: float = Field(ge=0, le=2600)  # after the lesion, or after the beginning of a treatment
+    conditions: tuple[Condition, ...] = ()  # of the patient by then, in place of the examination's
+    expect: Literal["improved", "unchanged", "worse"] | None = None  # since the visit before
+
+
 class Examination(_Table):
     """A patient, the protocol of his examination, and what his muscles are expected to show."""
 
@@ -125,6 +138,7 @@ class Examination(_Table):
     artefacts: tuple[Artefact, ...] = ()
     muscles: tuple[MuscleExam, ...] = Field(min_length=1)
     lesion: Lesion | None = None  # what the localisation must name among its first three
+    visits: tuple[Visit, ...] = ()  # of the same patient; empty: he is seen once
 
     @model_validator(mode="after")
     def _muscles_differ(self) -> Self:
@@ -132,6 +146,54 @@ class Examination(_Table):
         if len(set(names)) < len(names):
             raise ValueError(f"muscles must differ, got {', '.join(names)}")
         return self
+
+    @model_validator(mode="after")
+    def _visits_follow_each_other(self) -> Self:
+        names, weeks = [v.name for v in self.visits], [v.weeks for v in self.visits]
+        if len(set(names)) < len(names):
+            raise ValueError(f"visits must have names that differ, got {', '.join(names)}")
+        if any(later <= before for before, later in pairwise(weeks)):
+            raise ValueError(f"visits.weeks must increase, got {weeks}")
+        if self.visits and self.visits[0].expect is not None:
+            raise ValueError(
+                f"visits.expect must not be given for the first one, got {self.visits[0].expect!r}"
+            )
+        return self
+
+    def at_visit(self, number: int) -> Examination:
+        """Return the examination of one visit, from 0 on.
+
+        Nobody finds the same fibres twice: at each visit the needle leans otherwise and goes to
+        other depths. The first visit's places are those of the protocol.
+
+        Raises
+        ------
+        InputError
+            If there is no such visit.
+        """
+        if not 0 <= number < len(self.visits):
+            raise InputError(
+                f"a visit must be one of 0..{len(self.visits) - 1}, got {number}"
+                if self.visits
+                else "the examination has no visits",
+                where=f"examination {self.id}",
+                todo="add a table of [[visits]]",
+            )
+        visit, aside = self.visits[number], (GOLDEN * number + 0.5) % 1.0 - 0.5
+        protocol, by = self.protocol, aside * min(APART, *self.protocol.depths)
+        elsewhere = {
+            "depths": tuple(depth + by for depth in protocol.depths),
+            "tilt_deg": protocol.tilt_deg * (1.0 + aside),
+        }
+        return self.model_copy(
+            update={
+                "id": f"{self.id}_{visit.name}",
+                "title": f"{self.title}, {visit.name.replace('_', ' ')}",
+                "conditions": visit.conditions,
+                "protocol": Protocol.model_validate(protocol.model_dump() | elsewhere),
+                "visits": (),
+            }
+        )
 
     def steps(self, exam: MuscleExam) -> tuple[tuple[Step, ...], float]:
         """Return what is done in a muscle, and how long it takes in seconds."""
@@ -174,10 +236,10 @@ class Examination(_Table):
         return scenario_from(table, f"examination {self.id}, {plain.name}")
 
     def _limits(self, exam: MuscleExam) -> tuple[ScenarioLimit, ...]:
-        """Return the limits of the chain and the muscle's own, which come first in its rights."""
-        own = {limit.measurement for limit in exam.limits}
+        """Return the limits of a muscle's recording: its own in place of those of any chain."""
+        own = {limit.measurement: limit for limit in exam.limits if not _is_of_findings(limit)}
         chain = (*CHAIN_LIMITS, *([UNITS_LIMIT] if self.protocol.slight_sites else []))
-        return (*(limit for limit in chain if limit.measurement not in own), *exam.limits)
+        return tuple(({limit.measurement: limit for limit in chain} | own).values())
 
     def resolved(self) -> Table:
         """Return the examination with every default filled in, ready for JSON."""
@@ -185,16 +247,32 @@ class Examination(_Table):
 
 
 def expected(exam: MuscleExam, path: str) -> list[Limit]:
-    """Return the limits that a muscle's expected findings are, on one path."""
-    return [
+    """Return the limits that a muscle's expected findings are, on one path.
+
+    Beside the axes that it shows these are its own limits of ``runs.<kind>.<path>``, the number of
+    runs at rest that are named so.
+    """
+    name = exam.muscle.name
+    shown = [
         Limit(
-            measurement=f"{exam.muscle.name}.{axis}.{value}.{path}",
+            measurement=f"{name}.{axis}.{value}.{path}",
             low=LEAST_PROBABILITY,
             unit="1",
             source="expected findings",
         )
         for axis, value in exam.shows.items()
     ]
+    runs = [
+        replace(limit.limit, measurement=f"{name}.{limit.measurement}")
+        for limit in exam.limits
+        if _is_of_findings(limit) and limit.measurement.endswith(f".{path}")
+    ]
+    return [*shown, *runs]
+
+
+def _is_of_findings(limit: ScenarioLimit) -> bool:
+    """Tell whether a limit is of what is concluded from the findings, and not of the recording."""
+    return limit.measurement.startswith("runs.")
 
 
 def stretches(steps: Sequence[Step]) -> tuple[Stretch, ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import simpy
+import simpy.rt
 
 from emgsim.exam.protocol import Protocol
 from emgsim.physiology.parameters import Seek, TipPosition
@@ -119,6 +120,11 @@ class _Examiner:
             self._patient.contract(kind, f"{kind} {number + 1}", level_mvc, duration_s)
         )
         yield self._env.timeout(BETWEEN_S)
+
+
+def clock(*, is_paced: bool = False) -> simpy.Environment:
+    """Return SimPy's free clock, or its paced one: a second for a second, never an error."""
+    return simpy.rt.RealtimeEnvironment(strict=False) if is_paced else simpy.Environment()
 
 
 def perform(
