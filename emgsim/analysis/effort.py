@@ -40,6 +40,7 @@ FILLED = 1.75  # a piece is filled beyond this multiple of rest
 NATS = (0.95, -0.75)  # a filled and an empty piece: 65 % are filled in an effort, 25 % else
 EVIDENCE = 20.0  # nats to change between rest and effort: a tenth of a second, all filled
 LOUD_UV = 8.0  # a resting needle hears 2-5 uV rms [M]: beyond it all is an effort
+QUIETEST_UV = 1.0  # rms in this band: no electrode is quieter, only a signal without its noise is
 FEWEST = 3  # intervals that make a rhythm
 WINDOW_S, REPEAT_S = 0.25, (0.008, 0.045)  # no unit of a slight effort fires so fast
 GAP_CENTILE, GAP_SHARE = 10.0, 0.8  # of the pieces of rest, and over their median
@@ -136,7 +137,7 @@ def _contractions(
     length = max(1, round(PIECE_S * rate_hz))
     levels = np.sqrt(blocks(clean**2, length).mean(axis=1))
     piece_s, duration_s = length / rate_hz, muscle_uv.size / rate_hz
-    at_rest = _resting(levels, round(FLOOR_S / piece_s))
+    at_rest = max(_resting(levels, round(FLOOR_S / piece_s)), QUIETEST_UV)
     if at_rest > LOUD_UV or (np.isfinite(levels).any() and not np.isfinite(at_rest)):
         return [(0.0, duration_s)]
     evidence = np.where(levels > FILLED * at_rest, *NATS)

@@ -129,8 +129,18 @@ def _insertion(piece: Recording, channel: int) -> Findings:
 
 
 def _rest(piece: Recording, channel: int) -> Findings:
-    events = _segments(piece, channel)
-    return Findings(units=(), events=events, runs=runs_at_rest(piece, channel, events))
+    """Look for what discharges by itself: the patient was asked to rest, and nothing is an effort.
+
+    Dense fibrillations fill the line as an effort does.
+    """
+    events: list[Event] = []
+    for event in _segments(piece, channel):
+        kind = "artefact" if event.kind == "artefact" else "rest"
+        if events and events[-1].kind == kind:
+            events[-1] = replace(events[-1], offset_s=event.offset_s)
+        else:
+            events.append(replace(event, kind=kind))
+    return Findings(units=(), events=tuple(events), runs=runs_at_rest(piece, channel, events))
 
 
 def _strong(piece: Recording, channel: int) -> Findings:
