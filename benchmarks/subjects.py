@@ -1,9 +1,9 @@
 """Virtual subjects with every condition, examined as in the clinic; see `axes.py`.
 
-At four sites of the biceps the needle rests, is advanced until a unit is near, and hears a slight
-effort (5 % of maximal force) and the strongest one. `CASES` says what each condition must show, and
-why: the H are sections of the project's physiological reference. An axis on which a condition may
-show one or the other is not judged.
+At six sites of the biceps the needle is advanced until a unit is near, rests, and hears a slight
+effort (5 % of maximal force), at three of them the strongest one too. `CASES` says what each
+condition must show, and why: the H are sections of the project's physiological reference. An axis
+on which a condition may show one or the other is not judged.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emgsim.analysis.axes import AXES, CRISP_US
+from emgsim.analysis.axes import AXES
 from emgsim.analysis.contractions import effort_measures
 from emgsim.analysis.core import analyse
 from emgsim.analysis.effort import segments
 from emgsim.analysis.jitter import jitter_pairs
+from emgsim.analysis.mixtures import CRISP_US
 from emgsim.analysis.quantification import quantified
 from emgsim.configuration import validated
 from emgsim.errors import InputError
@@ -32,17 +33,19 @@ from emgsim.simulation import patient_of, simulate
 Floats = NDArray[np.float64]
 
 MUSCLE = "biceps_brachii"
-N_SITES = 4
+N_SITES = 6
+N_STRONG = 3  # of them, at which the strongest effort is asked for
 MOST_NOISE_US = 20.0  # of a pair's jitter that may be the recording's
 SPLIT_US = 5.0  # below it two spikes are of one fibre (Stalberg & Trontelj)
 RATE_HZ = 24_000.0
 SLIGHT = (
-    {"kind": "rest", "duration_s": 4.0},
-    {"kind": "hold", "duration_s": 6.0, "level_mvc": 0.05, "ramp_s": 0.5},
+    {"kind": "rest", "duration_s": 2.0},
+    {"kind": "hold", "duration_s": 5.0, "level_mvc": 0.05, "ramp_s": 0.5},
 )
 STRONG = ({"kind": "hold", "duration_s": 3.0, "level_mvc": 0.9, "ramp_s": 0.4},)
 LONGEST_STRONG_S = 5.0  # longer recordings are those of rest and the slight effort
-FASCICULATIONS_PER_MIN = 30.0  # so that four times four seconds hold some
+WORKING_S = 3.0  # from when on the slight effort goes on
+FASCICULATIONS_PER_MIN = 30.0  # so that six times two seconds hold some
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,7 @@ class Case:
     form: str = ""  # of its value of recruitment, of which there are several
     why: str = ""
     age_years: float = 40.0
+    patchy: bool = False  # many of its units are as in health: none of them sets a reference value
 
 
 def shows(
@@ -99,6 +103,7 @@ CASES: dict[str, Case] = {
     ),
     "radiculopathy": Case(
         conditions=({"kind": "radiculopathy", "root": "C5", "share": 0.5, "weeks": 10},),
+        patchy=True,
         shows=shows("yes", "neurogenic", "", "unstable"),
         why="H.8: as H.1 in 30 % of the units; so few missing ones may or may not show",
     ),
@@ -237,12 +242,14 @@ def tip(seed: int, site: int) -> dict[str, float]:
 
 
 def recordings(case: Case, seed: int) -> Iterator[tuple[Recording, Truth]]:
-    """Yield the slight and the strong effort of every site."""
+    """Yield the slight effort of every site, and the strong one of the first few."""
     patient = patient_of(scenario_of(case, {}, SLIGHT), seed=seed)
     for site in range(N_SITES):
         own = replace(patient, _voices={})  # nothing that was heard elsewhere is needed again
         slight = sought(case, tip(seed, site), seed, own)
         yield slight
+        if site >= N_STRONG:
+            continue
         here = {key: slight[1].needle[key] for key in ("x_mm", "y_mm", "z_mm")}
         yield simulate(scenario_of(case, {"tip": here}, STRONG), seed=seed, patient=own)
 
@@ -280,7 +287,7 @@ def measured(recording: Recording, units: Sequence[FoundUnit]) -> tuple[FoundUni
     for unit, one in zip(units, done, strict=True):
         measures = dict(unit.measures)
         if one is not None:
-            measures |= {**one.measures, "jiggle_ccc": one.jiggle.ccc}
+            measures |= one.measures
         if measures.get("rise_time_us", np.inf) <= CRISP_US:
             others_s = [train for k, train in enumerate(trains_s) if units[k] is not unit]
             measures |= jitter(recording, inside(unit.discharge_times_s, recording), others_s)
@@ -322,7 +329,7 @@ def from_truth(recording: Recording, truth: Truth) -> Findings:
 
 def truth_units(recording: Recording, truth: Truth) -> Iterator[FoundUnit]:
     """Yield the units that stand out by the fixed rule: 6 times the rms of all else."""
-    working = recording.samples_uv[round(5.0 * RATE_HZ) :, 0]
+    working = recording.samples_uv[round(WORKING_S * RATE_HZ) :, 0]
     least_uv = 2.5 * float(working.std()) if working.size else np.inf
     for unit in truth.units:
         times_s = unit.spike_times_s

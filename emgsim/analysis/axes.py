@@ -2,22 +2,22 @@
 
 Nothing is learnt and hidden: every measure is compared with what it is, mean and scatter, in each
 of the classes of an axis (`emgsim.references`), and Bayes' rule turns the likelihoods into
-probabilities, all classes being equally likely before. Each MUAP votes for itself, an idea of Pino
+probabilities, all classes being equally likely before. Each unit votes for itself, an idea of Pino
 and Stashuk 2008: a muscle is a mixture of MUAPs of three classes, and the muscle types differ by
-their shares. A measure that is missing is left out; an axis of which nothing was measured is not
-there.
+their shares; so are steady and unsteady units. A measure that is missing is left out; an axis of
+which nothing was measured is not there.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emgsim.analysis.comparison import Reference, Table, log_likelihood, shares
+from emgsim.analysis.comparison import Reference, Table, log_likelihood
+from emgsim.analysis.mixtures import counted, is_told, mixed, of_values, value_of
 from emgsim.recording import AxisFinding, Findings, FoundRun, FoundUnit
 
 Floats = NDArray[np.float64]
@@ -44,14 +44,12 @@ SPECIAL = {
     "multiplets": "myokymia_neuromyotonia",  # of axons as irritable
     "fasciculation": "fasciculation",
 }
-# Rise time of a MUAP that counts: 500 us is usual, but many from inside a territory exceed it
-# (Barkhaus & Nandedkar).
-CRISP_US = 700.0
 FEWEST_MUAPS = 3
-FEWEST_DISCHARGES = 10
 ALONE = 0.5  # weight of a single short run in a single recording: +/- of Daube
 PERSISTENT_S = 1.0  # of a train; Daube
-LEAST_INCOHERENCE = 0.003  # below it noise and few discharges decide
+SPIKES_PER_S = 50.0  # turns of 100 uV in a slight effort in which units can be told apart
+SLIGHT_SHARE = 0.5  # of the fullest pattern's turns: in fuller ones nobody tells units apart
+FEWEST_EFFORTS = 3  # slight ones, before it means something that no unit was told apart
 FULL_SHARE = 0.7  # of the fullest pattern's turns: these recordings hold the strongest effort too
 
 
@@ -103,21 +101,10 @@ def axes_of(
         _denervation(findings),
         _muap_type(units, reference, age_years),
         _compared("recruitment", recruitment, patterns, age_years),
-        _compared("stability", stability_measures(units), reference.stability, age_years),
+        _stability(units, untold_efforts(findings) if strongest else (0, 0), reference, age_years),
         _special(findings),
     )
     return tuple(axis for axis in found if axis is not None)
-
-
-def counted(findings: Sequence[Findings]) -> list[FoundUnit]:
-    """Return the units whose MUAP is near enough, and averaged from enough discharges."""
-    return [
-        unit
-        for one in findings
-        for unit in one.units
-        if unit.measures.get("rise_time_us", float("nan")) <= CRISP_US
-        and unit.discharge_times_s.size >= FEWEST_DISCHARGES
-    ]
 
 
 def _axis(
@@ -186,32 +173,18 @@ def _special(findings: Sequence[Findings]) -> AxisFinding | None:
 def _muap_type(
     units: Sequence[FoundUnit], reference: Reference, age_years: float
 ) -> AxisFinding | None:
-    """Weigh the muscle types, mixtures of classes in each of which a MUAP is likely or not."""
+    """Weigh the types of muscle by what its MUAPs are."""
     if len(units) < FEWEST_MUAPS:
         return None
-    names = list(reference.muaps)
-    each = np.array(
-        [
-            [log_likelihood(unit.measures, reference.muaps[name], age_years) for name in names]
-            for unit in units
-        ]
-    )
-    weight = reference.independence(len(units))
-    types = {
-        muscle: weight * float(np.sum(_log_mixture(each, [mixed.get(name, 0.0) for name in names])))
-        for muscle, mixed in reference.mixtures.items()
-    }
-    even = np.full(len(names), 1 / len(names))
-    own = np.exp(each + np.log(even) - _log_mixture(each, even)[:, None])
-    because = {"muaps": len(units), **dict(_muap_means(units))}
-    because |= {f"{name}_share": float(own[:, k].mean()) for k, name in enumerate(names)}
-    return _axis("muap_type", shares(types), because)
+    logs, own = mixed(_forms("muap_type", reference), units, reference.muaps, reference, age_years)
+    because = {"muaps": len(units), **dict(_muap_means(units)), **own}
+    return _axis("muap_type", of_values(logs), because)
 
 
-def _log_mixture(each: Floats, mixed: Sequence[float] | Floats) -> Floats:
-    """Return the log likelihood of each MUAP in a muscle that mixes the classes so."""
-    top = each.max(axis=1)
-    return np.asarray(top + np.log(np.exp(each - top[:, None]) @ np.asarray(mixed)))
+def _forms(axis: str, reference: Reference) -> dict[str, Mapping[str, float]]:
+    """Return the mixtures of an axis, by form of its values."""
+    mixtures = reference.mixtures.items()
+    return {form: mixture for form, mixture in mixtures if value_of(form) in AXES[axis]}
 
 
 def _muap_means(units: Sequence[FoundUnit]) -> Iterator[tuple[str, float]]:
@@ -259,20 +232,65 @@ def _strongest(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: float(np.median(those)) for name, those in values.items() if those}
 
 
+def _stability(
+    units: Sequence[FoundUnit],
+    untold: tuple[int, int],
+    reference: Reference,
+    age_years: float,
+) -> AxisFinding | None:
+    """Weigh a muscle of steady units against one in which many are not.
+
+    Where most fibres are blocked now and then, no potential repeats itself: then units cannot be
+    told apart although the needle hears their spikes.
+    """
+    names = {name for table in reference.stability.values() for name in table}
+    told = [u for u in units if any(np.isfinite(u.measures.get(name, np.nan)) for name in names)]
+    alone, efforts = untold if untold[1] >= FEWEST_EFFORTS else (0, 0)
+    if not told and not efforts:
+        return None
+    logs, own = mixed(
+        _forms("stability", reference), told, reference.stability, reference, age_years
+    )
+    for form in logs:
+        share = reference.untold[form]
+        logs[form] += alone * math.log(share) + (efforts - alone) * math.log(1 - share)
+    because = {"units": len(told), "efforts": efforts, "untold_efforts": alone}
+    return _axis("stability", of_values(logs), because | stability_measures(told) | own)
+
+
+def untold_efforts(findings: Sequence[Findings]) -> tuple[int, int]:
+    """Return in how many slight efforts no unit was told apart, and how many there are.
+
+    Those count in which the needle heard spikes.
+    """
+    turns = {
+        k: row["value"]
+        for k, one in enumerate(findings)
+        for row in one.measures
+        if row["id"] == "interference.turns_per_s"
+    }
+    most = SLIGHT_SHARE * max(turns.values(), default=0.0)
+    slight = [findings[k] for k, per_s in turns.items() if SPIKES_PER_S <= per_s <= most]
+    return sum(not any(map(is_told, one.units)) for one in slight), len(slight)
+
+
 def stability_measures(units: Sequence[FoundUnit]) -> dict[str, float]:
     """Return what changes from discharge to discharge, over all units.
 
-    ``mcd_us`` is the mean jitter of the units that have fibre pairs, ``incoherence`` one minus the
-    median correlation of consecutive discharges (Stalberg & Sonoo 1994), ``blocked_share`` a mean.
+    ``mcd_us`` and ``blocked_share`` are means over the units that have fibre pairs; medians are
+    ``near_fibre_jiggle_us`` and ``widest_jiggle_us``, what all near fibres of a unit, and those
+    that stray farthest, do beyond the noise (`emgsim.analysis.near_fibre.near_fibre_jiggle`).
     """
-    jitter_us = _told(units, "mcd_us")
-    blocked = _told(units, "blocked_share")
-    coherence = _told(units, "jiggle_ccc")
-    found = {"mcd_us": float(np.mean(jitter_us))} if jitter_us.size else {}
-    if blocked.size:
-        found["blocked_share"] = float(np.mean(blocked))
-    if coherence.size:
-        found["incoherence"] = max(LEAST_INCOHERENCE, 1 - float(np.median(coherence)))
+    found = {}
+    for name, of in (
+        ("mcd_us", np.mean),
+        ("blocked_share", np.mean),
+        ("near_fibre_jiggle_us", np.median),
+        ("widest_jiggle_us", np.median),
+    ):
+        values = _told(units, name)
+        if values.size:
+            found[name] = float(of(values))
     return found
 
 
@@ -284,16 +302,8 @@ def _told(units: Sequence[FoundUnit], name: str) -> Floats:
 def _compared(
     axis: str, measures: Mapping[str, float], table: Mapping[str, Table], age_years: float
 ) -> AxisFinding | None:
-    """Compare with each form of each value; a value's forms share its chance."""
+    """Compare with each form of each value."""
     if not any(name in spreads for name in measures for spreads in table.values()):
         return None
-    forms = Counter(form.split(".")[0] for form in table)
-    logs = {
-        form: log_likelihood(measures, spreads, age_years) - math.log(forms[form.split(".")[0]])
-        for form, spreads in table.items()
-    }
-    told: dict[str, float] = {}
-    for form, share in shares(logs).items():
-        value = form.split(".")[0]
-        told[value] = told.get(value, 0.0) + share
-    return _axis(axis, told, measures)
+    logs = {form: log_likelihood(measures, spreads, age_years) for form, spreads in table.items()}
+    return _axis(axis, of_values(logs), measures)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 FURTHEST_SD = 3.0  # what is farther from a class counts as no farther: an outlier decides nothing
@@ -24,26 +25,30 @@ class Spread(_Frozen):
     per_year: float = 0.0  # of the mean, from `at_years` on
     at_years: float = Field(40.0, ge=0, le=120)
 
-    def log_density(self, value: float, age_years: float) -> float:
-        """Return the logarithm of the density at a value; that of the scale's own unit."""
+    def off(self, value: float, age_years: float) -> float:
+        """Return how many SD a value lies above the mean, no farther than counts."""
         if self.scale == "log":
             value = float(np.log(max(value, 1e-9)))
         off = (value - self.mean - self.per_year * (age_years - self.at_years)) / self.sd
-        return -0.5 * min(off**2, FURTHEST_SD**2) - float(np.log(self.sd))
+        return float(np.clip(off, -FURTHEST_SD, FURTHEST_SD))
 
 
 Table = Mapping[str, Spread]  # by the measure's name
+Pairs = Mapping[str, float]  # correlation of two measures, by "one other"; of others it is none
 
 
 class Reference(_Frozen):
     """What measures of one muscle are in health and in disease."""
 
     muscle: str
-    muaps: dict[str, dict[str, Spread]]  # by class: normal, neurogenic, myopathic
-    mixtures: dict[str, dict[str, float]]  # by type of muscle: the share of each class
-    likeness: float = Field(ge=0, le=1)  # correlation between the MUAPs of one muscle
+    muaps: dict[str, dict[str, Spread]]  # by class of MUAP: normal, neurogenic, myopathic
+    stability: dict[str, dict[str, Spread]]  # by class of unit: steady, settled, unsteady
+    together: dict[str, dict[str, float]] = Field(default_factory=dict)  # by class: its `Pairs`
+    mixtures: dict[str, dict[str, float]]  # by value, or "value.form": the share of each class
+    # By form of stability: share of slight efforts in which no unit can be told apart.
+    untold: dict[str, Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=dict)
+    likeness: float = Field(ge=0, le=1)  # correlation between the units of one muscle
     recruitment: dict[str, dict[str, Spread]]  # by value of the axis, or "value.form" of several
-    stability: dict[str, dict[str, Spread]]
 
     @model_validator(mode="after")
     def _classes_can_be_compared(self) -> Self:
@@ -52,8 +57,20 @@ class Reference(_Frozen):
                 raise ValueError(f"{', '.join(tables)} must all have the same measures")
         return self
 
+    @model_validator(mode="after")
+    def _mixtures_are_of_classes(self) -> Self:
+        for form, mixture in self.mixtures.items():
+            if not (set(mixture) <= set(self.muaps) or set(mixture) <= set(self.stability)):
+                raise ValueError(
+                    f"mixtures.{form} must be of {', '.join(self.muaps)}, or of "
+                    f"{', '.join(self.stability)}, got {', '.join(mixture)}"
+                )
+            if set(mixture) <= set(self.stability) and form not in self.untold:
+                raise ValueError(f"untold must have a share for {form}, a form of stability")
+        return self
+
     def independence(self, n: int) -> float:
-        """Return the share of independent ones among ``n`` MUAPs of a muscle.
+        """Return the share of independent ones among ``n`` units of a muscle.
 
         Examples
         --------
@@ -64,16 +81,41 @@ class Reference(_Frozen):
         return 1 / (1 + self.likeness * (n - 1))
 
 
-def log_likelihood(measures: Mapping[str, float], table: Table, age_years: float) -> float:
+def log_likelihood(
+    measures: Mapping[str, float], table: Table, age_years: float, together: Pairs | None = None
+) -> float:
     """Return the log likelihood of the measures that are both there and in the table.
 
-    The measures count as independent of each other.
+    Parameters
+    ----------
+    measures
+        By name; one that is not finite is left out.
+    table
+        What they are in a class.
+    age_years
+        Of the patient.
+    together
+        How they depend on each other there; None: not at all.
     """
-    return sum(
-        spread.log_density(measures[name], age_years)
-        for name, spread in table.items()
-        if np.isfinite(measures.get(name, np.nan))
-    )
+    names = [name for name in table if np.isfinite(measures.get(name, np.nan))]
+    if not names:
+        return 0.0
+    off = np.array([table[name].off(measures[name], age_years) for name in names])
+    likeness = _correlations(names, together or {})
+    apart = float(off @ np.linalg.solve(likeness, off))
+    spread = sum(float(np.log(table[name].sd)) for name in names)
+    return -0.5 * (apart + float(np.linalg.slogdet(likeness)[1])) - spread
+
+
+def _correlations(names: Sequence[str], together: Pairs) -> NDArray[np.float64]:
+    """Return the matrix ``(n, n)`` of correlations."""
+    likeness = np.eye(len(names))
+    for pair, value in together.items():
+        one, other = pair.split()
+        if one in names and other in names:
+            i, j = names.index(one), names.index(other)
+            likeness[i, j] = likeness[j, i] = value
+    return likeness
 
 
 def shares(logs: Mapping[str, float]) -> dict[str, float]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgsim.analysis.muaps import FEWEST, Sweeps, sweeps_of
+from emgsim.analysis.near_fibre import near_fibre_jiggle
 from emgsim.analysis.shrinkage import (
     Octave,
     OctaveAverage,
@@ -49,6 +50,7 @@ MEASURES: dict[str, Callable[[MuapMeasures], float]] = {
     "spike_duration_ms": lambda m: m.spike_duration_ms,
 }
 COUNTS = ("phases", "turns", "satellites")
+JIGGLES = ("near_fibre_jiggle_us", "widest_jiggle_us")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +58,9 @@ class QuantifiedMuap:
     """One unit's MUAP on one channel, measured.
 
     ``muap_uv`` is ``(n_samples,)``, freed from noise, its first sample ``start_s`` after the
-    discharge's place. ``intervals`` holds low and high of the 95 % interval of each of the
-    measures, NaN where a measure is not defined.
+    discharge's place. ``measures`` are those of `MEASURES`, and those of `JIGGLES` where near
+    fibres can be told. ``intervals`` holds low and high of the 95 % interval of each of the former,
+    NaN where it is not defined.
     """
 
     muap_uv: Floats
@@ -158,7 +161,7 @@ def quantified_sweeps(
         n_sweeps=good.shape[0],
         n_rejected=sweeps.kept.size - good.shape[0],
         standard_error_uv=standard_error_uv(averages),
-        measures=values,
+        measures=values | _near_fibre_jiggle(sweeps),
         intervals={name: _interval(name, values, unshrunk, tables) for name in MEASURES}
         if tables
         else {},
@@ -223,6 +226,13 @@ def _interval(
     parts = [np.std(drawn, ddof=1), np.mean(drawn) - value, shrinking]
     half = SURE * float(np.linalg.norm(parts))
     return value - half, value + half
+
+
+def _near_fibre_jiggle(sweeps: Sweeps) -> dict[str, float]:
+    found = near_fibre_jiggle(sweeps)
+    if found is None:
+        return {}
+    return dict(zip(JIGGLES, (found.overall_us, found.widest_us), strict=True))
 
 
 def _jiggle(sweeps: Sweeps, measured: MuapMeasures) -> JiggleMeasures:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,7 +86,7 @@ def told(*findings: Findings, **how) -> dict[str, AxisFinding]:
 
 def test_probabilities_of_every_axis_add_up_to_one() -> None:
     """All values of the axis have one, and the largest names the value."""
-    units = tuple(unit(mcd_us=30.0, jiggle_ccc=0.99) for _ in range(6))
+    units = tuple(unit(mcd_us=30.0, widest_jiggle_us=20.0) for _ in range(6))
     found = told(Findings(units=units, events=REST), *pattern("normal"))
     assert set(found) == set(AXES)
     for axis in found.values():
@@ -97,7 +98,7 @@ def test_probabilities_of_every_axis_add_up_to_one() -> None:
 
 def test_a_healthy_muscle_is_normal_on_every_axis() -> None:
     """Normal MUAPs and pattern, steady, quiet."""
-    units = tuple(unit(mcd_us=28.0, jiggle_ccc=0.997) for _ in range(8))
+    units = tuple(unit(mcd_us=28.0, widest_jiggle_us=17.0) for _ in range(8))
     found = told(Findings(units=units, events=REST), *pattern("normal"))
     values = [found[axis].value for axis in AXES]
     assert values == ["no", "normal", "normal", "stable", "none"]
@@ -131,8 +132,8 @@ def test_more_muaps_make_it_surer() -> None:
     assert sure == sorted(sure)
 
 
-def test_far_or_rare_muaps_do_not_count() -> None:
-    """A rise of 900 us, or eight discharges, is no reason."""
+def test_far_rare_short_or_unsure_muaps_do_not_count() -> None:
+    """A rise of 900 us, eight discharges, 3 ms as of one fibre, or a confidence of 0.7."""
     few = FoundUnit(
         id=2,
         discharge_times_s=np.arange(8.0),
@@ -140,9 +141,10 @@ def test_far_or_rare_muaps_do_not_count() -> None:
         muap_start_s=0.0,
         measures=unit().measures,
     )
-    found = told(
-        Findings(units=(unit(), unit(), unit(), few, unit(SMALL, rise_time_us=900.0))),
-    )
+    unsure = replace(unit(), confidence=np.full(60, 0.7))
+    sure = replace(unit(), confidence=np.full(60, 0.9))
+    far, short = unit(SMALL, rise_time_us=900.0), unit(SMALL, duration_ms=3.0)
+    found = told(Findings(units=(unit(), unit(), sure, few, unsure, far, short)))
     assert found["muap_type"].because["muaps"] == 3
 
 
@@ -159,13 +161,50 @@ def test_without_the_strongest_effort_nobody_is_accused_of_a_poor_one() -> None:
     assert set(found.because) == {"fastest_hz", "ratio_hz"}
 
 
-def test_jitter_and_jiggle_tell_an_unstable_muscle() -> None:
-    """Pairs of 100 us, consecutive discharges alike to 0.95; and steady ones."""
-    shaky = tuple(unit(mcd_us=100.0, jiggle_ccc=0.95) for _ in range(4))
-    steady = tuple(unit(mcd_us=27.0, jiggle_ccc=0.998) for _ in range(4))
+def test_jitter_tells_an_unstable_muscle() -> None:
+    """Pairs of 100 us; and steady ones."""
+    shaky = tuple(unit(mcd_us=100.0) for _ in range(4))
+    steady = tuple(unit(mcd_us=27.0) for _ in range(4))
     assert told(Findings(units=shaky))["stability"].value == "unstable"
     assert told(Findings(units=steady))["stability"].value == "stable"
-    assert stability_measures(shaky)["incoherence"] == pytest.approx(0.05)
+    assert stability_measures(shaky) == {"mcd_us": pytest.approx(100.0)}
+
+
+@pytest.mark.parametrize(
+    ("jiggles", "value"),
+    [
+        ([(12.0, 18.0)] * 10, "stable"),
+        ([(20.0, 36.0)] * 10, "stable"),
+        ([(35.0, 80.0)] * 6 + [(12.0, 18.0)] * 4, "unstable"),
+        ([(40.0, 90.0)] * 3 + [(12.0, 18.0)] * 7, "unstable"),
+    ],
+    ids=["steady", "settled after reinnervation", "most", "some"],
+)
+def test_near_fibre_jiggle_tells_an_unstable_muscle(jiggles, value: str) -> None:
+    """What the near fibres of each unit do beyond the noise, overall and at the widest."""
+    units = tuple(unit(near_fibre_jiggle_us=a, widest_jiggle_us=b) for a, b in jiggles)
+    found = told(Findings(units=units))["stability"]
+    assert found.value == value
+    assert found.because["units"] == 10
+
+
+def effort(turns_per_s: float, *units: FoundUnit) -> Findings:
+    """An effort of which only the turns are known, and the units told apart in it."""
+    row = {"id": "interference.turns_per_s", "value": turns_per_s, "unit": "1/s"}
+    return Findings(units=units, measures=(row | {"low": None, "high": None},))
+
+
+def test_spikes_of_which_no_unit_can_be_told_are_unstable() -> None:
+    """Five slight efforts without a unit; not two, not without the strongest, not with units."""
+    strong, blocked = effort(1000.0), effort(200.0)
+    found = told(*[blocked] * 5, strong)["stability"]
+    assert found.value == "unstable"
+    assert found.probabilities["unstable"] > 0.9
+    assert (found.because["efforts"], found.because["untold_efforts"]) == (5, 5)
+    assert "stability" not in told(*[blocked] * 2, strong)
+    assert "stability" not in told(*[blocked] * 5, strong, strongest=False)
+    assert told(*[effort(200.0, unit())] * 5, strong)["stability"].value == "stable"
+    assert "stability" not in told(*[effort(20.0)] * 5, strong), "no spikes, nothing to tell"
 
 
 def test_fibrillations_that_last_are_denervation() -> None:

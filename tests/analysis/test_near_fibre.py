@@ -7,7 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 from emgsim.analysis.muaps import Sweeps
-from emgsim.analysis.near_fibre import near_fibre_measures, near_fibre_potentials
+from emgsim.analysis.near_fibre import (
+    near_fibre_jiggle,
+    near_fibre_measures,
+    near_fibre_potentials,
+)
 
 Floats = NDArray[np.float64]
 
@@ -74,6 +78,51 @@ def test_too_few_sweeps_and_noise_without_fibres_give_none() -> None:
     rng = np.random.default_rng(2)
     silent.samples_uv[:] = 10.0 * rng.standard_normal(silent.samples_uv.shape)
     assert near_fibre_measures(silent) is None
+
+
+@pytest.mark.parametrize("noise_uv", [0.0, 10.0], ids=["clean", "noisy"])
+def test_jiggle_is_the_sd_of_the_fibre_that_strays(noise_uv: float) -> None:
+    """The second of two equal fibres strays by 40 us: the widest, and 1 / sqrt(2) of it overall."""
+    late_us = 40 * np.random.default_rng(3).standard_normal(N)
+    found = near_fibre_jiggle(sweeps(late_us, noise_uv=noise_uv))
+    assert found is not None
+    assert found.widest_us == pytest.approx(40.0, rel=0.2)
+    assert found.overall_us == pytest.approx(40.0 / np.sqrt(2), rel=0.2)
+
+
+def test_noise_alone_is_no_jiggle() -> None:
+    """Two fibres that stand, noise of a thirtieth: below 3 us, although sweeps differ a lot."""
+    found = near_fibre_jiggle(sweeps(np.zeros(N), noise_uv=10.0))
+    assert found is not None
+    assert found.overall_us < 3.0
+    assert found.widest_us < 6.0
+
+
+def test_a_fibre_that_is_blocked_at_times_jiggles() -> None:
+    """The second fibre is missing at each third discharge: as if it strayed by more than 50 us."""
+    late_us = np.where(np.arange(N) % 3, 0.0, 1e6)
+    found = near_fibre_jiggle(sweeps(late_us))
+    assert found is not None
+    assert found.widest_us > 50.0
+
+
+def test_one_strange_sweep_is_no_jiggle() -> None:
+    """A potential of another unit upon one of forty discharges does not count."""
+    made = sweeps(np.zeros(N), noise_uv=3.0)
+    made.samples_uv[20] += 500 * np.sin(2 * np.pi * 2000 * np.arange(LENGTH) / RATE_HZ)
+    found = near_fibre_jiggle(made)
+    assert found is not None
+    assert found.overall_us < 3.0
+
+
+def test_jiggle_needs_ten_sweeps_and_a_fibre() -> None:
+    """Nine sweeps are too few, and noise has no fibre."""
+    made = sweeps(np.zeros(N))
+    made.kept[9:] = False
+    assert near_fibre_jiggle(made) is None
+    silent = sweeps(np.zeros(N))
+    silent.samples_uv[:] = np.random.default_rng(2).standard_normal(silent.samples_uv.shape)
+    assert near_fibre_jiggle(silent) is None
 
 
 def test_three_kilohertz_pass_and_slow_waves_do_not() -> None:
