@@ -154,6 +154,8 @@ def resolved(
     work: Conditioned, model: Model, *, revised: Literal["", "quickly", "thoroughly"] = ""
 ) -> Model:
     """Find all discharges of the known templates anew, superpositions revised if asked for."""
+    if not model.units:
+        return model
     tables = interval_tables(work, model)
     found: list[list[tuple[float, float]]] = [[] for _ in model.units]
     for piece in pieces(work, model.units):

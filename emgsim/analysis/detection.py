@@ -68,14 +68,16 @@ def peak_offset(before: Floats, at: Floats, after: Floats) -> Floats:
 def snippets(samples: Floats, positions: Floats, before: int, after: int) -> Floats:
     """Return the signal around fractional positions, shape ``(n_positions, before + after)``.
 
-    Column ``before`` lies exactly on each position; band-limited interpolation in between. Of
-    samples ``(n_channels, n)`` the channels stand one after the other in each row.
+    Column ``before`` lies exactly on each position; band-limited interpolation in between. Beyond
+    its ends the signal is silent. Of samples ``(n_channels, n)`` the channels stand one after the
+    other in each row.
     """
     if samples.ndim > 1:
         return np.hstack([snippets(row, positions, before, after) for row in samples])
     whole = np.floor(positions).astype(np.int64)
     weights = interpolator(positions - whole)
-    reach = max(before, after) + 2 * TAPS + 2
+    reach = before + after + 2 * TAPS
+    whole = np.clip(whole, -after - TAPS, samples.size + before + TAPS)  # farther is as silent
     padded = np.pad(samples, reach)
     columns = np.arange(-before - TAPS + 1, after + TAPS)
     rough = padded[whole[:, None] + columns[None, :] + reach]

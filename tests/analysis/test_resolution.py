@@ -159,3 +159,11 @@ def test_no_discharge_follows_within_twenty_milliseconds() -> None:
     """Even when nothing is known of a train, its neuron does not repeat at once."""
     table = log_density(UNKNOWN, RATE_HZ)
     assert table[80] < table[800] - 10.0
+
+
+@pytest.mark.parametrize("position", [-1e4, -30.0, 1030.0, 1e6])
+def test_a_discharge_beyond_the_ends_finds_silence(position: float) -> None:
+    """A position may be pushed out of the recording by its alignment: no sample, and no error."""
+    piece = snippets(np.ones(1000), np.array([position, 500.0]), 12, 14)
+    assert not piece[0].any()
+    np.testing.assert_allclose(piece[1], 1.0)
