@@ -8,6 +8,7 @@ information than any marker. Nothing is resampled: the answer is a start time an
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ WINDOW_S = 0.5
 WINDOW_SD_US = 1.0  # a window that cannot tell the lag better than this says nothing
 SLOWEST_CLOCK = 1e-3  # relative; a recorder's clock is closer than that to its nominal rate
 MARKER_CORRELATION = 0.3  # below it a marker was not found
+BLOCK = 32_768  # samples worked on at a time: memory does not grow, and it stays in the cache
 
 
 class Waveform:
@@ -40,14 +42,21 @@ class Waveform:
         n = fft.next_fast_len(samples.size, real=True)
         spectrum = fft.rfft(samples, n)
         if response is not None:
-            spectrum = spectrum * response.at(fft.rfftfreq(n, 1 / rate_hz))
-        fine = fft.irfft(spectrum, n * OVERSAMPLING) * OVERSAMPLING
+            _respond(spectrum, n / rate_hz, response)
+        spectrum *= OVERSAMPLING
+        fine = fft.irfft(spectrum, n * OVERSAMPLING)
         self._fine = fine[: samples.size * OVERSAMPLING]
         self.rate_hz = rate_hz
         self._fine_rate_hz = rate_hz * OVERSAMPLING
 
     def at(self, times_s: Floats) -> tuple[Floats, Floats]:
         """Return the values and the slopes (per second) at the given times."""
+        value, slope = np.empty(times_s.size), np.empty(times_s.size)
+        for block in _blocks(times_s.size):
+            value[block], slope[block] = self._at(times_s[block])
+        return value, slope
+
+    def _at(self, times_s: Floats) -> tuple[Floats, Floats]:
         position = times_s * self._fine_rate_hz
         index = np.floor(position).astype(np.int64)
         inside = (index >= 1) & (index < self._fine.size - 2)
@@ -60,6 +69,17 @@ class Waveform:
         value = b + u * (c1 + u * (c2 + u * c3))
         slope = (c1 + u * (2 * c2 + 3 * u * c3)) * self._fine_rate_hz
         return np.where(inside, value, 0.0), np.where(inside, slope, 0.0)
+
+
+def _respond(spectrum: NDArray[np.complex128], duration_s: float, response: BandResponse) -> None:
+    """Multiply a spectrum, whose bins are ``1 / duration_s`` apart, by a response, in place."""
+    for block in _blocks(spectrum.size):
+        spectrum[block] *= response.at(np.arange(block.start, block.stop) / duration_s)
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    """Cut ``n`` samples into blocks."""
+    return (slice(first, min(first + BLOCK, n)) for first in range(0, n, BLOCK))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,39 +157,54 @@ def align(
     NotAnalysableError
         If a marker is not in the recording.
     """
-    known = np.isfinite(samples)
-    clean = np.where(known, samples, 0.0)
-    offset_s, drift = _coarse(clean, rate_hz, markers)
-    index = np.flatnonzero(known)
-    recorded = samples[index]
-    run_s = index / rate_hz
-    parameters = np.array([0.0, offset_s, drift])
+    offset_s, drift = _coarse(np.nan_to_num(samples, nan=0.0), rate_hz, markers)
+    gain = 0.0
     for _ in range(GAUSS_NEWTON_STEPS):
-        value, slope = waveform.at(parameters[1] + run_s * (1 + parameters[2]))
-        if parameters[0] == 0.0:
-            parameters[0] = (recorded @ value) / (value @ value)
-        columns = np.stack([value, parameters[0] * slope, parameters[0] * slope * run_s])
-        left = recorded - parameters[0] * value
-        normal = columns @ columns.T
-        change = np.linalg.solve(normal, columns @ left)
-        parameters = parameters + change
+        products = np.zeros((4, 4))
+        for read in _read(samples, rate_hz, waveform, offset_s, drift):
+            rows = np.stack([read.value, read.slope, read.slope * read.run_s, read.recorded])
+            products += rows @ rows.T
+        gain = gain or products[0, 3] / products[0, 0]
+        by = np.array([1.0, gain, gain])
+        normal = products[:3, :3] * np.outer(by, by)
+        change = np.linalg.solve(normal, by * (products[:3, 3] - gain * products[:3, 0]))
+        gain, offset_s, drift = gain + change[0], offset_s + change[1], drift + change[2]
         if abs(change[1]) < 1e-12 and abs(change[2]) < 1e-13:
             break
-    gain, offset_s, drift = (float(p) for p in parameters)
-    value, slope = waveform.at(offset_s + run_s * (1 + drift))
-    left = recorded - gain * value
-    rms = float(np.sqrt(np.mean(left**2)))
+    rms, windows = _left_over(_read(samples, rate_hz, waveform, offset_s, drift), gain)
     sd = rms * np.sqrt(np.diag(np.linalg.inv(normal)))
     return Alignment(
-        offset_s=offset_s,
-        drift=drift,
-        gain=gain,
+        offset_s=float(offset_s),
+        drift=float(drift),
+        gain=float(gain),
         gain_sd=float(sd[0]),
         offset_sd_s=float(sd[1]),
         drift_sd=float(sd[2]),
         residual_rms=rms,
-        windows=_windows(left, gain * slope, offset_s + run_s * (1 + drift), rms),
+        windows=windows,
     )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A block of a recording beside the waveform; lost samples are left out."""
+
+    recorded: Floats
+    run_s: Floats  # on the recorder's nominal clock, from its sample 0
+    times_s: Floats  # on the player's clock
+    value: Floats
+    slope: Floats
+
+
+def _read(
+    samples: Floats, rate_hz: float, waveform: Waveform, offset_s: float, drift: float
+) -> Iterator[_Read]:
+    """Read a recording and the waveform side by side, block by block."""
+    for block in _blocks(samples.size):
+        known = block.start + np.flatnonzero(np.isfinite(samples[block]))
+        run_s = known / rate_hz
+        times_s = offset_s + run_s * (1 + drift)
+        yield _Read(samples[known], run_s, times_s, *waveform.at(times_s))
 
 
 def _coarse(
@@ -188,36 +223,69 @@ def _coarse(
 
 def _find(samples: Floats, marker: Floats, begin: int) -> float:
     """Return the index, counted from ``begin``, at which a marker starts, with its fraction."""
-    n = fft.next_fast_len(samples.size + marker.size, real=True)
-    product = fft.rfft(samples, n) * np.conj(fft.rfft(marker, n))
-    likeness = np.abs(fft.irfft(product, n)[: max(1, samples.size)])
-    best = int(np.argmax(likeness))
+    best = _likest(samples, marker)
     here = samples[best : best + marker.size]
     norm = float(np.linalg.norm(here) * np.linalg.norm(marker[: here.size]))
-    if norm == 0 or likeness[best] < MARKER_CORRELATION * norm:
+    low, mid, high = (_likeness(samples, marker, best + k) for k in (-1, 0, 1))
+    if norm == 0 or mid < MARKER_CORRELATION * norm:
         raise NotAnalysableError(
             f"no marker found in the recording: best correlation "
-            f"{likeness[best] / norm if norm else 0.0:.2f}, needed {MARKER_CORRELATION}",
+            f"{mid / norm if norm else 0.0:.2f}, needed {MARKER_CORRELATION}",
             todo="check that the source was played and that the device is wired to the fixture",
         )
-    if not 0 < best < likeness.size - 1:
+    if not 0 < best < samples.size - 1:
         return float(begin + best)
-    low, mid, high = likeness[best - 1 : best + 2]
     return float(begin + best + 0.5 * (low - high) / (low - 2 * mid + high))
 
 
-def _windows(
-    left: Floats, slope: Floats, times_s: Floats, rms: float
-) -> tuple[tuple[float, float, float], ...]:
-    """Return the lag that is left in each window: the residual projected on the slope."""
-    out = []
-    number = np.floor((times_s - times_s[0]) / WINDOW_S).astype(np.int64)
-    edges = np.flatnonzero(np.diff(number, prepend=-1))
-    for first, last in zip(edges, [*edges[1:], times_s.size], strict=True):
-        energy = float(slope[first:last] @ slope[first:last])
-        if energy <= 0 or 1e6 * rms / np.sqrt(energy) > WINDOW_SD_US:
+def _likest(samples: Floats, marker: Floats) -> int:
+    """Return where a marker correlates most with the samples, whatever its sign."""
+    size = int(fft.next_fast_len(marker.size + max(BLOCK, 8 * marker.size), real=True))
+    step = size - marker.size + 1
+    spectrum = np.conj(fft.rfft(marker, size))
+    best, highest = 0, -1.0
+    for first in range(0, samples.size, step):
+        heard = fft.rfft(samples[first : first + size], size)
+        likeness = np.abs(fft.irfft(heard * spectrum, size)[: min(step, samples.size - first)])
+        here = int(np.argmax(likeness))
+        if likeness[here] > highest:
+            best, highest = first + here, float(likeness[here])
+    return best
+
+
+def _likeness(samples: Floats, marker: Floats, first: int) -> float:
+    """Return the correlation of a marker that starts at a sample, without its sign."""
+    here = samples[max(first, 0) : max(first + marker.size, 0)]
+    return abs(float(here @ marker[max(-first, 0) :][: here.size]))
+
+
+def _left_over(
+    reads: Iterator[_Read], gain: float
+) -> tuple[float, tuple[tuple[float, float, float], ...]]:
+    """Return the rms of the residual, and the lag that is left in each window.
+
+    The lag is the residual projected on the slope. A window is as in `Alignment`.
+    """
+    square, n, start_s = 0.0, 0, np.nan
+    found: dict[int, list[float]] = {}  # by number: its first time, energy and product
+    for read in reads:
+        left, slope = read.recorded - gain * read.value, gain * read.slope
+        square, n = square + float(left @ left), n + left.size
+        if not n:
             continue
-        # The model is recorded(t) = waveform(t - lag): a late recorder lags behind the slope.
-        lag_us = -1e6 * float(left[first:last] @ slope[first:last]) / energy
-        out.append((float(times_s[first]), lag_us, float(1e6 * rms / np.sqrt(energy))))
-    return tuple(out)
+        start_s = read.times_s[0] if np.isnan(start_s) else start_s
+        number = np.floor((read.times_s - start_s) / WINDOW_S).astype(np.int64)
+        edges = np.flatnonzero(np.diff(number, prepend=-1))
+        energy = np.add.reduceat(slope**2, edges)
+        product = np.add.reduceat(left * slope, edges)
+        for k, edge in enumerate(edges.tolist()):
+            window = found.setdefault(int(number[edge]), [float(read.times_s[edge]), 0.0, 0.0])
+            window[1] += energy[k]
+            window[2] += product[k]
+    rms = float(np.sqrt(square / n))
+    # The model is recorded(t) = waveform(t - lag): a late recorder lags behind the slope.
+    return rms, tuple(
+        (first_s, float(-1e6 * product / energy), float(1e6 * rms / np.sqrt(energy)))
+        for first_s, energy, product in found.values()
+        if energy > 0 and 1e6 * rms / np.sqrt(energy) <= WINDOW_SD_US
+    )

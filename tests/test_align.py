@@ -139,6 +139,21 @@ def test_lost_samples_do_not_move_the_rest() -> None:
     assert found.offset_sd_s > whole.offset_sd_s
 
 
+@pytest.mark.parametrize("size", [1_000, 4_096, 10**6])
+def test_the_blocks_that_a_recording_is_read_in_do_not_show(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block may hold lost samples only, and a marker or a window lie across several."""
+    samples = recorded()
+    samples[20_000:23_000] = np.nan
+    usual = aligned(samples)
+    monkeypatch.setattr("emgsim.align.BLOCK", size)
+    found = aligned(samples)
+    assert found.offset_s == pytest.approx(usual.offset_s, abs=1e-12)
+    assert found.drift == pytest.approx(usual.drift, abs=1e-12)
+    np.testing.assert_allclose(found.windows, usual.windows, rtol=1e-6, atol=1e-6)
+
+
 def test_the_times_of_the_samples_are_those_of_the_recorder() -> None:
     """By pencil: offset + k (1 + drift) / rate, and the ppm of a clock that runs fast."""
     alignment = Alignment(

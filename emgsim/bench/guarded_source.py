@@ -47,7 +47,7 @@ class GuardedSource:
         self._scan(volts, settings)
         receipt = self.source.upload("emgsim", volts, settings)
         actual = self.source.configure(settings)
-        self._scan(volts * (actual.vpp_open_v / settings.vpp_open_v), actual)
+        self._scan(volts, actual, scale=actual.vpp_open_v / settings.vpp_open_v)
         self._settings = actual
         return actual, receipt
 
@@ -95,11 +95,12 @@ class GuardedSource:
                 todo="begin a new run",
             )
 
-    def _scan(self, volts: Floats, settings: SourceSettings) -> None:
+    def _scan(self, volts: Floats, settings: SourceSettings, scale: float = 1.0) -> None:
         limits, where = self.rig.limits, f"rig {self.rig.id}"
-        if volts.size == 0 or not np.all(np.isfinite(volts)):
+        extremes_v = (float(volts.max()), -float(volts.min())) if volts.size else (np.nan,)
+        if not np.all(np.isfinite(extremes_v)):  # what is no number is an extreme too
             raise SafetyError("refused a waveform that is empty or not finite", where=where)
-        peak_v = float(np.max(np.abs(volts))) + abs(settings.offset_open_v)
+        peak_v = scale * max(extremes_v) + abs(settings.offset_open_v)
         device_mv = peak_v * self.rig.device_volts_per_open_volt * 1e3
         on_s = volts.size / settings.rate_hz * settings.cycles
         rules = (

@@ -94,11 +94,11 @@ def plan_levels(
         )
     fastest_hz = min(source.max_points / program.duration_s, OVER_BAND * band_hz)
     rate_hz = 1000.0 * np.floor(min(fastest_hz, source.max_rate_hz) / 1000)
-    points_uv = source_points(program.samples_uv, program.rate_hz, rate_hz)
-    volts = points_uv * 1e-6 / rig.device_volts_per_open_volt
-    peak_v = float(np.max(np.abs(volts)))
+    volts = source_points(program.samples_uv, program.rate_hz, rate_hz)  # microvolts, so far
+    peak_uv = max(float(volts.max()), -float(volts.min()))
+    volts *= 1e-6 / rig.device_volts_per_open_volt  # in place: millions of points
+    peak_v = max(float(volts.max()), -float(volts.min()))
     vpp_v = max(SMALLEST_VPP_V, float(f"{2 * peak_v * HEADROOM:.4g}"))
-    peak_uv = float(np.max(np.abs(points_uv)))
     _check_limits(rig, source, peak_uv, vpp_v)
     lsb_v = vpp_v / (2**code_bits - 1)
     return LevelPlan(

@@ -21,6 +21,7 @@ from emgsim.instruments.base import (
 Floats = NDArray[np.float64]
 
 SCOPE_HEADROOM = 1.25
+SCOPE_OVER_BAND = 4.0  # its rate over the device's band, where its memory holds that much
 MONITOR_HEADROOM = 1.5  # the monitor output carries the device's gain error and its noise too
 TAIL_S = 0.15  # read past the end of the playback
 LEAD_BOUND_S = 0.5  # what a serial link can hold before the trigger is acknowledged
@@ -102,6 +103,7 @@ def play(station: Station, plan: LevelPlan, catch: Catch) -> None:
             rig.capture.monitor_channel: ChannelSetup(MONITOR_HEADROOM * monitor_v),
         },
         plan.duration_s,
+        SCOPE_OVER_BAND * station.profile.band_hz[1],
     )
     station.source.energise()
     station.capture.arm()

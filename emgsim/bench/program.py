@@ -91,4 +91,5 @@ def source_points(samples: Floats, rate_hz: float, source_rate_hz: float) -> Flo
     kept = min(spectrum.size, n_out // 2 + 1)
     relative = np.arange(kept) / n_out
     lift = np.where(relative < 0.45, 1 / np.sinc(relative), 0.0)
-    return np.asarray(fft.irfft(spectrum[:kept] * lift, n_out) * (n_out / samples.size))
+    spectrum[:kept] *= lift * (n_out / samples.size)
+    return np.asarray(fft.irfft(spectrum[:kept], n_out))

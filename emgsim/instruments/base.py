@@ -184,8 +184,17 @@ class Capture(Protocol):
     def start_s(self) -> float:
         """Tell when the record's first sample was taken; the trigger is 0."""
 
-    def configure(self, channels: Mapping[int, ChannelSetup], duration_s: float) -> CaptureSettings:
-        """Set the channels and the window after the trigger, and return what was read back."""
+    def configure(
+        self,
+        channels: Mapping[int, ChannelSetup],
+        duration_s: float,
+        rate_hz: float | None = None,
+    ) -> CaptureSettings:
+        """Set the channels and the window after the trigger, and return what was read back.
+
+        The rate may come back smaller than asked when the memory holds no more; None leaves the
+        choice to the instrument.
+        """
 
     def arm(self) -> None:
         """Wait for the trigger; return when a trigger would be seen."""

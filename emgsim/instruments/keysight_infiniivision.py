@@ -111,8 +111,16 @@ class KeysightInfiniivision:
         """Tell when the first sample of the last record read was taken; the trigger is 0."""
         return self._start_s
 
-    def configure(self, channels: Mapping[int, ChannelSetup], duration_s: float) -> CaptureSettings:
+    def configure(
+        self,
+        channels: Mapping[int, ChannelSetup],
+        duration_s: float,
+        rate_hz: float | None = None,
+    ) -> CaptureSettings:
         """Set the channels and the window after the trigger, and return what was read back.
+
+        A rate is set in digitizer mode, which newer firmware has and in which one record may fill
+        the whole memory; it comes back smaller than asked when the memory holds no more.
 
         Raises
         ------
@@ -126,6 +134,8 @@ class KeysightInfiniivision:
         self._link.choose("ACQ:TYPE", "HRES")
         self._put_trigger()
         self._put_window(duration_s)
+        if rate_hz is not None:
+            self._put_rate(rate_hz)
         actual = {number: self._put_channel(number, channels.get(number))
                   for number in range(1, self.caps.channels + 1)}  # fmt: skip
         self._link.check_errors("configure")
@@ -134,6 +144,7 @@ class KeysightInfiniivision:
             n_points=round(self._link.ask_number(":ACQ:POIN?")),
             channels={number: setup for number, setup in actual.items() if setup},
         )
+        self._check_length(self._settings, duration_s)
         return self._settings
 
     def arm(self) -> None:
@@ -199,6 +210,12 @@ class KeysightInfiniivision:
             link.refuse("TIM:RANG", scpi_number(duration_s), scpi_number(actual_s))
         link.put("TIM:POS", actual_s / DIVISIONS, within=0.01)
 
+    def _put_rate(self, rate_hz: float) -> None:
+        link = self._link
+        link.choose("ACQ:DIG", "ON")
+        link.choose("ACQ:SRAT:ANAL:AUTO", "OFF")
+        link.put("ACQ:SRAT:ANAL", rate_hz, within=1.0)
+
     def _put_channel(self, number: int, setup: ChannelSetup | None) -> ChannelSetup | None:
         link, channel = self._link, f"CHAN{number}"
         link.choose(f"{channel}:DISP", "OFF" if setup is None else "ON")
@@ -227,6 +244,17 @@ class KeysightInfiniivision:
                 )
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, LAST_POLL_S)
+
+    def _check_length(self, settings: CaptureSettings, duration_s: float) -> None:
+        """Refuse a record that would end early; in digitizer mode the memory decides."""
+        recorded_s = settings.n_points / settings.rate_hz
+        if recorded_s < 0.999 * duration_s:
+            raise InstrumentError(
+                f"the record would hold {recorded_s:.4g} s at {settings.rate_hz:g} Hz, needed are "
+                f"{duration_s:.4g} s",
+                where=self._link.address,
+                todo="ask for a lower rate, or for a shorter record",
+            )
 
     def _read_preamble(self, channel: int) -> Preamble:
         link = self._link

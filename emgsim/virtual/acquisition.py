@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MEMORY_POINTS = 2_000_000
-"""Points per channel, half of which hold one record."""
+"""Points per channel: half of them hold one record, in digitizer mode all of them."""
 
 MAX_RATE_HZ = 1e9
 WORD_BITS = 16
@@ -43,11 +43,24 @@ def rate_for(range_s: float) -> float:
     return max(step * decade for step in (1, 2, 5) if step * decade <= limit_hz)
 
 
+def digitizer_rate_for(range_s: float, wanted_hz: float) -> float:
+    """Return the rate in digitizer mode: the one wanted, or what the whole memory holds."""
+    return min(wanted_hz, MEMORY_POINTS / range_s)
+
+
 def plan(
-    *, range_s: float, first_s: float, ranges_v: dict[int, float], offsets_v: dict[int, float]
+    *,
+    range_s: float,
+    first_s: float,
+    ranges_v: dict[int, float],
+    offsets_v: dict[int, float],
+    wanted_hz: float | None = None,
 ) -> Acquisition:
-    """Return the acquisition of a screen that begins `first_s` after the trigger."""
-    rate_hz = rate_for(range_s)
+    """Return the acquisition of a screen that begins `first_s` after the trigger.
+
+    `wanted_hz` is the rate that digitizer mode was asked for; None: the scope chooses.
+    """
+    rate_hz = rate_for(range_s) if wanted_hz is None else digitizer_rate_for(range_s, wanted_hz)
     first, end = round(first_s * rate_hz), round((first_s + range_s) * rate_hz)
     first = max(first, 0)
     return Acquisition(rate_hz, first, max(end - first, 0), ranges_v, offsets_v)

@@ -226,7 +226,7 @@ class HislipServer:
         session.parts.clear()
         session.n_bytes = 0
         if n_bytes > MAX_MESSAGE_BYTES:
-            self._engine.queue(ScpiError(-223, "a message may have 16 MB"))
+            self._engine.queue(ScpiError(-223, "a message may have 36 MB"))
             _send(session.sync, Kind.ERROR, TOO_LARGE, payload=b"Message too large")
         elif not self._is_silent:
             await self._run(session, message, packet.parameter)

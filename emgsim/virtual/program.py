@@ -10,7 +10,7 @@ _HASH = 0x23
 _MARK = re.compile(rb"[\n\"'#]")
 _ATOM = re.compile(rb"\"[^\"]*\"|'[^']*'|\([^()]*\)|;|#[0-9]")
 
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+MAX_MESSAGE_BYTES = 36 * 1024 * 1024
 """Longest program message, and so the longest block, that a server takes."""
 
 

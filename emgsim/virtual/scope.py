@@ -19,7 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgsim.plant.world import World
-from emgsim.virtual.acquisition import Acquisition, Scale, encode, listed, plan, scale_of
+from emgsim.virtual.acquisition import (
+    MAX_RATE_HZ,
+    MEMORY_POINTS,
+    Acquisition,
+    Scale,
+    encode,
+    listed,
+    plan,
+    scale_of,
+)
 from emgsim.virtual.parameters import Choice, Kind, Number, ScpiError, Switch, write_block
 from emgsim.virtual.scpi import Call, Command, Engine, Steps, setting
 
@@ -32,6 +41,8 @@ _CHANNELS = ("CHANnel1", "CHANnel2")
 SETTINGS: tuple[tuple[str, str, Kind], ...] = (
     ("ACQuire:TYPE", "acquire_type", Choice(("NORMal", "HRESolution"), "HRES")),
     ("ACQuire:MODE", "acquire_mode", Choice(("RTIMe",), "RTIM")),
+    ("ACQuire:DIGitizer", "digitizer_on", Switch()),
+    ("ACQuire:SRATe[:ANALog]:AUTO", "rate_auto", Switch(True)),
     ("ACQuire:COMPlete", "complete_pct", Number(100, 100, 100)),
     ("TIMebase:MODE", "timebase_mode", Choice(("MAIN",), "MAIN")),
     ("TIMebase:RANGe", "range_s", Number(1e-6, 500, 1e-3, "S")),
@@ -72,6 +83,7 @@ CHANNEL_SETTINGS: tuple[tuple[str, str, Kind], ...] = (
 
 DIVISIONS_S, DIVISIONS_V = 10, 8
 _PROBE = Number(0.001, 10_000, 1)
+_RATE = Number(1.0, MAX_RATE_HZ, MAX_RATE_HZ, "SA/S")
 _NORMAL_POINTS = 62_500  # a record is thinned to this many points unless the mode is RAW
 _SCREEN = {"LEFT": 0.1, "CENT": 0.5, "RIGH": 0.9}  # where on the screen the reference is
 
@@ -92,7 +104,8 @@ class VirtualScope:
 
     def reset(self) -> None:
         """Stop, forget the record and take the power-on settings."""
-        self._values = {key: kind.default for _, key, kind in SETTINGS} | {"points": None}
+        self._values = {key: kind.default for _, key, kind in SETTINGS}
+        self._values |= {"points": None, "rate_hz": MAX_RATE_HZ}
         plain = {key: kind.default for _, key, kind in CHANNEL_SETTINGS}
         self._channels = [plain | {"range_v": 8.0, "probe": 1.0} for _ in _CHANNELS]
         self._acquisition = None
@@ -196,20 +209,29 @@ class VirtualScope:
             Command("STOP", lambda _: self._world.scope.stop()),
             Command("OPERegister:CONDition?", self._condition),
             Command("TER?", self._trigger_event),
-            Command("ACQuire:SRATe?", lambda _: f"{self._present().rate_hz:+.6E}"),
+            Command("ACQuire:SRATe[:ANALog]", self._put_rate, 1, 1),
+            Command("ACQuire:SRATe[:ANALog]?", lambda _: f"{self._present().rate_hz:+.9E}"),
             Command("ACQuire:POINts?", lambda _: f"{self._present().n_points:+d}"),
             Command("ACQuire:COUNt?", lambda _: "+1"),
         )
+
+    def _put_rate(self, call: Call) -> None:
+        """Take the rate of digitizer mode, which is the only one that has one."""
+        if not self._values["digitizer_on"] or self._values["rate_auto"]:
+            raise ScpiError(-221, "the rate is automatic")
+        self._values["rate_hz"] = _RATE.read(call.arguments[0])
 
     def _planned(self) -> Acquisition:
         """Return what the present settings would acquire."""
         values = self._values
         shown = {n: c for n, c in enumerate(self._channels, 1) if c["is_shown"]}
+        is_set = values["digitizer_on"] and not values["rate_auto"]
         return plan(
             range_s=values["range_s"],
             first_s=values["position_s"] - _SCREEN[values["reference"]] * values["range_s"],
             ranges_v={number: channel["range_v"] for number, channel in shown.items()},
             offsets_v={number: channel["offset_v"] for number, channel in shown.items()},
+            wanted_hz=values["rate_hz"] if is_set else None,
         )
 
     def _present(self) -> Acquisition:
@@ -274,7 +296,7 @@ class VirtualScope:
 
     def _put_points(self, call: Call) -> None:
         word = call.arguments[0]
-        number = Number(100, 1_000_000, 1_000_000, integer=True)
+        number = Number(100, MEMORY_POINTS, MEMORY_POINTS, integer=True)
         self._values["points"] = int(number.read(word))
 
     def _stride(self) -> int:

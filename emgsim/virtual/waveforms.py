@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emgsim.virtual.parameters import ScpiError, read_block
 
-MAX_POINTS = 1_000_000
+MAX_POINTS = 16_000_000  # of a channel with the memory option; 1 M without it
 MIN_POINTS = 8
 FULL_SCALE = 32767
 BUILT_IN = "INT:\\BUILTIN\\EXP_RISE.ARB"

@@ -190,3 +190,22 @@ def test_leaving_closes_the_link(scripted):
     with KeysightInfiniivision(link):
         pass
     assert link.is_closed
+
+
+def test_a_rate_is_set_in_digitizer_mode_and_may_come_back_smaller(scripted):
+    """The caller is told the real one, which the memory allows."""
+    after = CONFIGURE.index((":TIM:POS 0.2;:TIM:POS?", "+2.0E-01")) + 1
+    digitizer = [
+        (":ACQ:DIG ON;:ACQ:DIG?", "1"),
+        (":ACQ:SRAT:ANAL:AUTO OFF;:ACQ:SRAT:ANAL:AUTO?", "0"),
+        (":ACQ:SRAT:ANAL 400000;:ACQ:SRAT:ANAL?", "+1.0E+05"),
+    ]
+    scope = KeysightInfiniivision(scripted([*CONFIGURE[:after], *digitizer, *CONFIGURE[after:]]))
+    assert scope.configure({1: ChannelSetup(7.5)}, 2.0, 400e3).rate_hz == 100e3
+
+
+def test_a_record_that_ends_early_is_refused(scripted):
+    """Half of the points hold half of the window."""
+    pairs = replaced(CONFIGURE, ":ACQ:POIN?", "+100000")
+    with pytest.raises(InstrumentError, match="would hold 1 s at 100000 Hz, needed are 2 s"):
+        KeysightInfiniivision(scripted(pairs)).configure({1: ChannelSetup(7.5)}, 2.0)

@@ -147,15 +147,15 @@ def test_a_name_can_be_used_once_until_the_memory_is_cleared(source: Source) -> 
     assert source.upload("emg", RAMP) == OK
     assert source.upload("EMG", RAMP).startswith("+785")
     assert source.ask("DATA:VOL:CAT?") == '"INT:\\BUILTIN\\EXP_RISE.ARB","emg"'
-    assert source.ask('DATA:ARB:POIN? "emg";:DATA:VOL:FREE?') == "+1000;+999000"
+    assert source.ask('DATA:ARB:POIN? "emg";:DATA:VOL:FREE?') == "+1000;+15999000"
     source.ask("DATA:VOL:CLE")
     assert source.upload("EMG", RAMP) == OK
 
 
 @pytest.mark.parametrize(
-    ("n_points", "error"), [(7, "-222"), (8, OK), (1_000_000, OK), (1_000_001, "+781")]
+    ("n_points", "error"), [(7, "-222"), (8, OK), (16_000_000, OK), (16_000_001, "+781")]
 )
-def test_the_memory_takes_eight_points_to_a_million(
+def test_the_memory_takes_eight_points_to_sixteen_million(
     source: Source, n_points: int, error: str
 ) -> None:
     """Less and more are refused."""
@@ -259,7 +259,7 @@ def test_an_error_on_purpose_refuses_every_upload() -> None:
     """The fault ``source_error`` answers -310 and stores nothing."""
     source = Source(has_source_error=True)
     assert source.upload("emg", RAMP).startswith("-310")
-    assert source.ask("DATA:VOL:FREE?") == "+1000000"
+    assert source.ask("DATA:VOL:FREE?") == "+16000000"
 
 
 def test_levels_set_in_any_order_are_what_was_asked(source: Source) -> None:

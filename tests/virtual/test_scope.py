@@ -189,3 +189,21 @@ def test_a_reset_stops_and_forgets(bench: Bench) -> None:
     """After ``*RST`` there is no record."""
     bench.ask(":SING;*RST")
     assert bench.ask(":OPER:COND?;*OPC?;:CHAN1:RANG?") == "+0;1;+8.000000000000000E+00"
+
+
+def test_in_digitizer_mode_the_rate_is_the_one_that_was_set(bench: Bench) -> None:
+    """Two million points hold 50 s at 40 kSa/s, and 100 s at half of it."""
+    bench.ask(":ACQ:DIG ON;SRAT:AUTO OFF;:ACQ:SRAT:ANAL 4E4;:TIM:RANG 50")
+    assert float(bench.ask(":ACQ:SRAT?")) == 40e3
+    bench.ask(":TIM:RANG 100")
+    assert float(bench.ask(":ACQ:SRAT:ANAL?")) == 20e3
+    bench.ask(":TIM:RANG 0.5;POS 0.05;:SING")
+    bench.world.generator.trigger()
+    assert bench.block("<i2").size == 20_000
+    assert bench.ask("SYST:ERR?") == OK
+
+
+def test_an_automatic_rate_cannot_be_set(bench: Bench) -> None:
+    """Outside digitizer mode the scope chooses it."""
+    bench.ask(":ACQ:SRAT 4E4")
+    assert bench.ask("SYST:ERR?").startswith("-221")
