@@ -11,6 +11,7 @@ import pytest
 from emgsim.physiology.fibres import fibre_counts
 from emgsim.physiology.parameters import Muscle
 from emgsim.physiology.pool import steady_force, thresholds
+from emgsim.references import reference
 from emgsim.scenario import muscle_catalogue
 from emgsim.shipped import PACKAGE
 
@@ -66,3 +67,11 @@ def test_every_number_of_the_catalogue_has_its_source() -> None:
         if re.match(r"\w+ = [\d.]", line) and not re.search(r"# .+", line)
     ]
     assert not bare
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_muscle_has_reference_values(name: str) -> None:
+    """An examination can say of each whether its MUAPs are normal."""
+    own = reference(name)
+    assert own.muscle == name
+    assert set(own.muaps) == {"normal", "neurogenic", "myopathic"}

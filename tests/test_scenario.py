@@ -9,13 +9,22 @@ import pytest
 from hypothesis import given, settings
 from pydantic import ValidationError
 
+from emgsim.configuration import read_table
 from emgsim.errors import InputError
-from emgsim.scenario import Scenario, ScenarioLimit, load_scenario, muscle_catalogue
+from emgsim.scenario import (
+    SCHEMA,
+    Scenario,
+    ScenarioLimit,
+    load_scenario,
+    muscle_catalogue,
+)
 from emgsim.shipped import find, folder, names
 from emgsim.testing import scenarios
 
+SCENARIOS = [n for n in names("scenarios") if read_table(find("scenarios", n))["schema"] == SCHEMA]
 
-@pytest.mark.parametrize("name", names("scenarios"))
+
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_every_shipped_scenario_loads_under_its_own_name(name: str) -> None:
     """Its id is its file's name, and it says what it is."""
     scenario = load_scenario(name)

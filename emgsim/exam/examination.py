@@ -163,8 +163,8 @@ class Examination(_Table):
     def at_visit(self, number: int) -> Examination:
         """Return the examination of one visit, from 0 on.
 
-        Nobody finds the same fibres twice: at each visit the needle leans otherwise and goes to
-        other depths. The first visit's places are those of the protocol.
+        Nobody finds the same fibres twice: at each visit the needle goes to other depths. The first
+        visit's places are those of the protocol.
 
         Raises
         ------
@@ -181,10 +181,7 @@ class Examination(_Table):
             )
         visit, aside = self.visits[number], (GOLDEN * number + 0.5) % 1.0 - 0.5
         protocol, by = self.protocol, aside * min(APART, *self.protocol.depths)
-        elsewhere = {
-            "depths": tuple(depth + by for depth in protocol.depths),
-            "tilt_deg": protocol.tilt_deg * (1.0 + aside),
-        }
+        elsewhere = {"depths": tuple(depth + by for depth in protocol.depths)}
         return self.model_copy(
             update={
                 "id": f"{self.id}_{visit.name}",

@@ -76,7 +76,8 @@ class Protocol(BaseModel):
         hole = self.hole(radius_mm, length_mm)
         lean = math.radians(self.tilt_deg)
         for quadrant in range(self.quadrants):
-            azimuth_deg = 360.0 * (quadrant + 0.5) / self.quadrants
+            # Askew to the fibres: two quadrants in line along them would hear the same ones.
+            azimuth_deg = 360.0 * (quadrant + 0.25) / self.quadrants
             azimuth = math.radians(azimuth_deg)
             for depth in self.depths:
                 along_mm = depth * radius_mm

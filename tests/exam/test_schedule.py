@@ -68,6 +68,14 @@ def test_the_needle_goes_in_by_one_hole_and_stays_in_the_muscle(
         assert math.hypot(tip.x_mm, tip.y_mm) < radius_mm
 
 
+@pytest.mark.parametrize("quadrants", [2, 3, 4, 6, 8])
+def test_no_two_quadrants_hear_the_same_fibres(quadrants: int) -> None:
+    """Fibres run along z: the places of one depth lie apart across them."""
+    protocol = Protocol(quadrants=quadrants, depths=(0.95,), slight_sites=0, strong_sites=0)
+    across_mm = sorted(tip.x_mm for tip in protocol.places(*BICEPS))
+    assert min(b - a for a, b in pairwise(across_mm)) > 0.5
+
+
 def test_the_shaft_leans_away_from_where_its_tip_goes() -> None:
     """The shaft's direction, by its tilt and azimuth, points from the tip to the hole."""
     hole = Protocol().hole(*BICEPS)
