@@ -13,10 +13,13 @@ from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from scipy import fft
 
+from emgsim.artefacts.composition import apply
+from emgsim.artefacts.parameters import Artefact, Place
 from emgsim.exhibits import Entry, scenario_of
-from emgsim.recording import Recording, Truth
+from emgsim.recording import Channel, Event, Recording, Truth
 from emgsim.scenario import Scenario
 from emgsim.simulation import simulate
 
@@ -170,6 +173,130 @@ ACTIVITIES: dict[str, Callable[[np.random.Generator], list[Table]]] = {
     "multiplets": _multiplets,
     "insertional_burst": _insertional,
 }
+
+
+def _log(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _overloaded(rng: np.random.Generator) -> list[Table]:
+    """Swings and pulses that the amplifier's range cuts off."""
+    limit_uv = _log(rng, 200.0, 5_000.0)
+    swing: Table = {
+        "kind": "movement",
+        "peak_to_peak_uv": limit_uv * _log(rng, 1.5, 10.0),
+        "per_min": 12.0,
+    }
+    pulse: Table = {
+        "kind": "stimulus",
+        "peak_uv": limit_uv * _log(rng, 2.0, 10.0),
+        "rate_hz": _log(rng, 0.5, 3.0),
+    }
+    cut = {"kind": "saturation", "limit_uv": limit_uv, "recovery_ms": _log(rng, 10.0, 500.0)}
+    return [swing if rng.uniform() < 0.5 else pulse, cut]
+
+
+def _pulses(rng: np.random.Generator, rates_hz: tuple[float, float]) -> list[Table]:
+    return [
+        {
+            "kind": "pulses",
+            "peak_uv": _log(rng, 100.0, 5_000.0),
+            "rate_hz": float(rng.uniform(*rates_hz)),
+            "width_ms": _log(rng, 0.1, 1.0),
+            "recharge_ms": _log(rng, 2.0, 20.0),
+        }
+    ]
+
+
+# Each kind of `emgsim.artefacts.parameters` within the range that is printed there.
+DISTURBANCES: dict[str, Callable[[np.random.Generator], list[Table]]] = {
+    "mains": lambda rng: [
+        {
+            "kind": "mains",
+            "frequency_hz": float(rng.choice([50.0, 60.0])),
+            "peak_to_peak_uv": _log(rng, 5.0, 200.0),
+        }
+    ],
+    "ecg": lambda rng: [
+        {
+            "kind": "ecg",
+            "peak_to_peak_uv": _log(rng, 10.0, 50.0),
+            "rate_bpm": float(rng.uniform(50, 110)),
+            "qrs_ms": float(rng.uniform(60, 100)),
+        }
+    ],
+    "movement": lambda rng: [
+        {"kind": "movement", "peak_to_peak_uv": _log(rng, 100.0, 10_000.0), "per_min": 12.0}
+    ],
+    "needle_movement": lambda rng: [
+        {
+            "kind": "needle_movement",
+            "step_uv": _log(rng, 100.0, 5_000.0),
+            "burst_uv_rms": _log(rng, 50.0, 300.0),
+            "per_min": 12.0,
+        }
+    ],
+    "pop": lambda rng: [
+        {
+            "kind": "pop",
+            "peak_uv": _log(rng, 100.0, 5_000.0),
+            "rise_ms": _log(rng, 0.1, 1.0),
+            "decay_ms": _log(rng, 50.0, 500.0),
+            "per_min": 12.0,
+        }
+    ],
+    "stimulus": lambda rng: [
+        {
+            "kind": "stimulus",
+            "peak_uv": _log(rng, 1e3, 1e5),
+            "width_ms": float(rng.uniform(0.1, 0.2)),
+            "tail_uv": float(rng.choice([-1.0, 1.0])) * _log(rng, 10.0, 1_000.0),
+            "rate_hz": _log(rng, 0.5, 20.0),
+        }
+    ],
+    "pacemaker": lambda rng: _pulses(rng, (0.8, 1.8)),
+    "vns": lambda rng: _pulses(rng, (20.0, 30.0)),
+    "tens": lambda rng: _pulses(rng, (80.0, 100.0)),
+    "dbs": lambda rng: _pulses(rng, (120.0, 140.0)),
+    "rf_burst": lambda rng: [
+        {
+            "kind": "rf_burst",
+            "peak_uv": _log(rng, 10.0, 500.0),
+            "per_min": 12.0,
+            "burst_s": _log(rng, 0.2, 2.0),
+        }
+    ],
+    "smps": lambda rng: [
+        {
+            "kind": "smps",
+            "frequency_hz": _log(rng, 20e3, 100e3),
+            "peak_to_peak_uv": _log(rng, 5.0, 100.0),
+        }
+    ],
+    "overload": _overloaded,
+    "baseline": lambda rng: [
+        {
+            "kind": "baseline",
+            "rms_uv": _log(rng, 100.0, 5_000.0),
+            "offset_uv": float(rng.uniform(-300e3, 300e3)),
+        }
+    ],
+    "skin_electrode": lambda rng: [{"kind": "skin_electrode", "rms_uv": _log(rng, 1.0, 20.0)}],
+    "thermal": lambda rng: [{"kind": "thermal", "resistance_ohm": _log(rng, 3e3, 3e5)}],
+    "amplifier": lambda rng: [
+        {
+            "kind": "amplifier",
+            "rms_uv": float(rng.uniform(0.5, 2.0)),
+            "corner_hz": _log(rng, 10.0, 100.0),
+        }
+    ],
+    "crosstalk": lambda rng: [{"kind": "crosstalk", "gain": _log(rng, 0.01, 0.05)}],
+    "adc": lambda rng: [
+        {"kind": "mains", "peak_to_peak_uv": 100.0},
+        {"kind": "adc", "lsb_uv": _log(rng, 0.06, 5.0), "bits": int(rng.choice([8, 12, 16]))},
+    ],
+}
+RATE_HZ = 48_000.0
 AT_END_PLATES = {"end_plate_noise", "trigger_point", "end_plate_spike"}
 SECONDS = {"fasciculation": 20.0}
 
@@ -216,6 +343,28 @@ def scenario(kind: str, seed: int, *, seconds: float | None = None, **settings: 
 def clean(kind: str, seed: int, **settings: Any) -> tuple[Recording, Truth]:
     """Simulate a scene without any noise of electrode and amplifier."""
     return simulate(scenario(kind, seed, **settings), for_playing=True)
+
+
+def disturbed(
+    kind: str, seed: int, seconds: float, *, neighbour: Recording | None = None
+) -> tuple[Recording, tuple[Event, ...]]:
+    """Return a silent, relaxed muscle with one of `DISTURBANCES` or none ("quiet"), and its events.
+
+    ``neighbour`` is the contracting muscle that crosstalk comes from.
+    """
+    silent = Recording(
+        samples_uv=np.zeros((round(seconds * RATE_HZ), 1)),
+        rate_hz=RATE_HZ,
+        channels=(Channel(name="needle"),),
+    )
+    rms_uv = float(chance(kind, seed, "level").uniform(*REST_UV))
+    artefact: TypeAdapter[Artefact] = TypeAdapter(Artefact)
+    tables = DISTURBANCES[kind](chance(kind, seed)) if kind != "quiet" else []
+    chosen = [artefact.validate_python(table) for table in tables]
+    before = [one for one in chosen if one.place < Place.LIMITER]
+    after = [one for one in chosen if one.place >= Place.LIMITER]
+    heard, events = apply(silent, (), before, seed, neighbour=neighbour)
+    return apply(noisy(heard, rms_uv, chance(kind, seed, "noise")), events, after, seed)
 
 
 def noise_uv(n: int, rate_hz: float, rng: np.random.Generator, *, murmur: float = 0.5) -> Floats:

@@ -9,15 +9,17 @@ import pytest
 from numpy.typing import NDArray
 
 from emgsim import simulate
-from emgsim.analysis.learning import unit_at
+from emgsim.analysis.learning import add_discharges, unit_at
 from emgsim.analysis.resting import insertional_length_s, resting_runs
 from emgsim.analysis.resting.beats import period_of
 from emgsim.analysis.resting.cycles import one_of_each_cycle
 from emgsim.analysis.resting.episodes import share_of_shapes
+from emgsim.analysis.resting.families import correlations
 from emgsim.analysis.resting.floor import hum
 from emgsim.analysis.resting.joining import parted
 from emgsim.analysis.resting.measuring import form_of, rhythm_of
 from emgsim.analysis.resting.naming import name_train
+from emgsim.analysis.resting.pursuit import _courses, _take_away
 from emgsim.errors import NotAnalysableError
 from emgsim.exhibits import entries, scenario_of
 from emgsim.recording import Channel, FoundRun, Gap, Recording
@@ -115,8 +117,8 @@ def test_what_stands_at_an_edge_of_the_stretch_is_no_run():
 
 
 def test_few_discharges_that_nothing_explains_are_no_run_and_one_fasciculation_is():
-    """Two pulses of no muscle's form are dropped; a single discharge of a unit is kept."""
-    odd = np.sign(bell(0, 0.5) - 0.5) * bell(0, 3.0) + bell(4.0, 0.1) - bell(6.0, 2.0)
+    """Two waves of no muscle's form are dropped; a single discharge of a unit is kept."""
+    odd = np.tanh(6 * bell(0, 0.5) - 3) * bell(0, 3.0) + bell(4.0, 0.1) - bell(6.0, 2.0)
     assert resting_runs(recorded((odd, np.array([1.0, 3.3]), 40.0))) == ()
     unit = 0.3 * bell(-1.6, 0.6) - bell(0, 0.5) + 0.5 * bell(1.8, 0.9)
     (run,) = resting_runs(recorded((unit, np.array([2.0]), 500.0)))
@@ -163,6 +165,24 @@ def test_a_few_shapes_make_all_peaks_of_a_few_sources():
         crowd.append((shape, rng.uniform(0.1, 5.9, 6), 100.0))
     assert share_of_shapes(few.samples_uv[:, 0] / 3, RATE_HZ, 3) > 0.9
     assert share_of_shapes(recorded(*crowd).samples_uv[:, 0] / 3, RATE_HZ, 3) < 0.8
+
+
+def test_pursuit_takes_a_discharge_out_of_all_correlations():
+    """Of two large sources whose discharges overlap nothing is left to be explained."""
+    templates = np.array([300 * wave * (np.abs(T_MS) < 6) for wave in (FIBRE, WIDER_FIBRE)])
+    samples = np.zeros(round(2 * RATE_HZ))
+    events = []
+    for k, template in enumerate(templates):
+        at = np.sort(np.random.default_rng(k).uniform(0.1, 1.9, 30)) * RATE_HZ
+        gains = np.linspace(0.7, 1.3, at.size)
+        unit = replace(unit_at(at, template.size), template=template, amplitudes=gains)
+        add_discharges(samples, unit, 240)
+        events.append(np.column_stack([at, gains]))
+    rows = correlations(samples, templates, 240)
+    before = np.abs(rows).max()
+    for courses, own in zip(_courses(templates), events, strict=True):
+        _take_away(rows, courses, own)
+    assert np.abs(rows).max() < 1e-5 * before
 
 
 def test_hum_is_followed_and_a_train_is_left_alone():

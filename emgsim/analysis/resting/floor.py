@@ -24,6 +24,8 @@ STANDS_OUT = 4.0  # a line over its neighbourhood
 PIECE_S, SHORT_PIECE_S = 0.016, 0.004
 MUCH_QUIETER = 0.6
 QUIET_SHARE = 0.2  # of the pieces at each frequency: activity may fill most of the time
+LOUDEST_UV = 14.0  # rms in the band; relaxed 2-5, with end-plate noise up to 10
+QUIETEST, PEAKED = 0.25, 3.4  # Gaussian noise has 2.8-3.1, cramps 3.7 and more
 LEAST_UV = 0.2  # rms in the band; a clean simulation has no floor at all
 
 
@@ -96,7 +98,7 @@ def quiet_density(samples: Floats, usable: Flags, rate_hz: float) -> tuple[Float
     """Return frequencies and the power density of the floor alone, in uV^2 per bin.
 
     Where fast activity leaves no quiet piece of 16 ms, pieces of 4 ms are asked; they resolve
-    less, and count only if they are much quieter.
+    less, and count only if they are much quieter. Infinite if there is no piece without a gap.
     """
     frequency, density = _low_density(samples, usable, rate_hz, PIECE_S)
     short_hz, short = _low_density(samples, usable, rate_hz, SHORT_PIECE_S)
@@ -118,7 +120,7 @@ def _low_density(
     good &= np.ptp(pieces, axis=1) > 0
     frequency = fft.rfftfreq(length, 1 / rate_hz)
     if not good.any():
-        return frequency, np.full(frequency.size, LEAST_UV**2)
+        return frequency, np.full(frequency.size, np.inf)
     window = np.hanning(length)
     power = np.abs(fft.rfft(pieces[good] * window, axis=1)) ** 2 / np.sum(window**2)
     low = np.quantile(power, QUIET_SHARE, axis=0) / -np.log(1 - QUIET_SHARE)
@@ -126,14 +128,40 @@ def _low_density(
     return frequency, np.asarray(ndimage.uniform_filter1d(low, width, mode="nearest"))
 
 
+def _believable(density: Floats, inside: Flags, signal: Conditioned) -> Floats:
+    """Return a density that a relaxed muscle may have: less, where activity is never quiet.
+
+    Noise of a bad electrode may be as loud, but is Gaussian where it is quietest.
+    """
+    power = float(np.sum(density[inside])) / density.size
+    if power < LOUDEST_UV**2 or _peakedness(signal) < PEAKED:
+        return density
+    return density * LOUDEST_UV**2 / power
+
+
+def _peakedness(signal: Conditioned) -> float:
+    """Return the fourth moment over the squared second, of the quietest quarter of all pieces."""
+    length = max(32, int(PIECE_S * signal.rate_hz))
+    n = signal.samples.size // length
+    good = signal.usable[: n * length].reshape(n, length).all(axis=1)
+    pieces = signal.samples[: n * length].reshape(n, length)[good]
+    if len(pieces) == 0:
+        return 0.0
+    power = np.mean(pieces**2, axis=1)
+    quiet = pieces[power <= np.quantile(power, QUIETEST)]
+    return float(np.mean(quiet**4) / max(float(np.mean(quiet**2)) ** 2, 1e-30))
+
+
 def white(signal: Conditioned) -> Conditioned:
     """Return the signal with its floor flat up to the low-pass.
 
-    The floor's density is one: its correlation with any shape of unit energy in the band has an SD
+    Silence if there is no stretch without gaps that could tell its floor. The floor's density is
+    one: its correlation with any shape of unit energy in the band has an SD
     of one. The samples' own SD is less, as there is nothing above the low-pass.
     """
     density_hz, density = quiet_density(signal.samples, signal.usable, signal.rate_hz)
     inside = (density_hz > HIGHPASS_HZ) & (density_hz < 0.9 * LOWPASS_HZ)
+    density = _believable(density, inside, signal)
     least = max(0.02 * float(density[inside].max(initial=0.0)), LEAST_UV**2)
     frequency = fft.rfftfreq(signal.samples.size, 1 / signal.rate_hz)
     gain = 1 / np.sqrt(np.maximum(np.interp(frequency, density_hz, density), least))

@@ -213,9 +213,14 @@ class Named:
     probabilities: dict[str, float]
 
 
-def name_train(form: Form, rhythm: Rhythm) -> Named:
-    """Name a source by the form of its potential and the rhythm of its discharges."""
+def name_train(form: Form, rhythm: Rhythm, *, is_cut: bool = False) -> Named:
+    """Name a source by the form of its potential and the rhythm of its discharges.
+
+    ``is_cut`` says that the stretch was too short for the number of discharges to tell anything.
+    """
     measures = measures_of(form, rhythm)
+    if is_cut:
+        measures["log_n"] = float("nan")
     scores = {"unknown": RARER}
     for kind, pairs in KINDS.items():
         own = [_evidence(measures, {**FORMS[f], **RHYTHMS[r]}) for f, r in pairs]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy import ndimage
+from scipy import fft, ndimage
 
 from emgsim.analysis.conditioning import Flags, Floats
 from emgsim.analysis.detection import TAPS, interpolator, peak_offset
@@ -24,7 +24,6 @@ LEFT_S, MUCH_SMALLER = (
 )  # beside a discharge nothing is looked for that is so much smaller
 GAIN_SD = (0.15, 0.5)  # around one: of weak templates, of clear ones
 CLEAR_NORM = 10.0
-NOTHING = 1e-4  # of a course's peak: what is below is left out
 
 
 def pursue(
@@ -51,7 +50,7 @@ def pursue(
     """
     templates = np.array([unit.template for unit in units])
     energy = np.maximum(np.sum(templates**2, axis=1), 1e-9)
-    cross = _cross(templates)
+    courses = _courses(templates)
     rows = correlations(samples, templates, before)
     reach = _reaches(templates, before)
     rest, left = round(REFRACTORY_S * rate_hz), round(LEFT_S * rate_hz)
@@ -70,11 +69,11 @@ def pursue(
                 continue
             events = _placed(rows[k], own, energy[k])
             found[k].append(events)
-            free[k] &= ~_around(own, rest, free.shape[1])
-            beside = _around(own, left, free.shape[1])
-            for j in np.flatnonzero(energy < MUCH_SMALLER**2 * energy[k]).tolist():
-                free[j] &= ~beside
-            _take_away(rows, cross[k], events)
+            smaller = np.flatnonzero(energy < MUCH_SMALLER**2 * energy[k])
+            for place in own.tolist():
+                free[k, max(place - rest, 0) : place + rest + 1] = False
+                free[smaller, max(place - left, 0) : place + left + 1] = False
+            _take_away(rows, courses[k], events)
     return tuple(_with(unit, events) for unit, events in zip(units, found, strict=True))
 
 
@@ -92,14 +91,19 @@ def _around(at: np.ndarray, rest: int, n: int) -> Flags:
 
 
 def _likelihood(rows: Floats, energy: Floats, free: Flags) -> tuple[Floats, np.ndarray]:
-    """Return the log likelihood of the best unit at every sample, and which it is."""
+    """Return the log likelihood of the best unit at every sample, and which it is.
+
+    It is zero where it is below `CLEAR`: no gain makes it more than that of the likeliest one,
+    ``row ** 2 / 2 energy``.
+    """
     best, which = np.zeros(rows.shape[1]), np.zeros(rows.shape[1], dtype=np.int64)
     for k, row in enumerate(rows):
-        gain, pull = _gains(row, energy[k])
-        likelihood = gain * (row - 0.5 * gain * energy[k]) - 0.5 * pull * (gain - 1) ** 2
-        better = (likelihood > best) & free[k]
-        best[better] = likelihood[better]
-        which[better] = k
+        high = np.flatnonzero((row > np.sqrt(2 * CLEAR * energy[k])) & free[k])
+        gain, pull = _gains(row[high], energy[k])
+        likelihood = gain * (row[high] - 0.5 * gain * energy[k]) - 0.5 * pull * (gain - 1) ** 2
+        better = likelihood > np.maximum(best[high], CLEAR)
+        best[high[better]] = likelihood[better]
+        which[high[better]] = k
     return best, which
 
 
@@ -142,44 +146,45 @@ def _placed(row: Floats, at: np.ndarray, energy: float) -> Floats:
 
 
 @dataclass(frozen=True)
-class _Course:
-    """What a discharge of one unit adds to the correlation of another one.
+class _Courses:
+    """What a discharge of one unit adds to the correlations of all units.
 
-    ``shifted`` is ``(2 TAPS, n)``: its loud part moved by whole samples, for the interpolator. The
-    first column lies ``first`` samples after the discharge.
+    ``shifted`` is ``(2 TAPS, n_units * n)``: moved by whole samples, for the interpolator. The
+    first column of each unit's ``n`` lies ``first`` samples after the discharge.
     """
 
     first: int
     shifted: Floats
 
 
-def _cross(templates: Floats) -> list[list[_Course | None]]:
-    """Return what each unit adds to each other one; None where that is nothing."""
-    return [[_course(np.correlate(one, of, mode="full")) for of in templates] for one in templates]
+def _courses(templates: Floats) -> list[_Courses]:
+    """Return what each unit adds to all; templates are zero where they are quiet."""
+    length = templates.shape[1]
+    n = fft.next_fast_len(2 * length, real=True)
+    spectra = fft.rfft(templates, n)
+    loud = [np.flatnonzero(row) for row in templates]
+    spans = [(int(at[0]), int(at[-1])) if at.size else (0, 0) for at in loud]
+    earliest, latest = min(a for a, _ in spans), max(b for _, b in spans)
+    out = []
+    for spectrum, (a, b) in zip(spectra, spans, strict=True):
+        lags = np.arange(a - latest, b - earliest + 1)
+        cross = fft.irfft(spectrum * np.conj(spectra), n)[:, lags]
+        padded = np.pad(cross, ((0, 0), (2 * TAPS, 2 * TAPS)))
+        wide = sliding_window_view(padded, lags.size + 2 * TAPS, axis=1)
+        shifted = wide[:, 2 * TAPS - 1 :: -1].transpose(1, 0, 2).reshape(2 * TAPS, -1)
+        out.append(_Courses(first=int(lags[0]) - TAPS, shifted=shifted))
+    return out
 
 
-def _course(correlation: Floats) -> _Course | None:
-    loud = np.flatnonzero(np.abs(correlation) > NOTHING * np.abs(correlation).max(initial=0.0))
-    if loud.size == 0:
-        return None
-    first, last = int(loud[0]), int(loud[-1]) + 1
-    padded = np.pad(correlation[first:last], 2 * TAPS)
-    shifted = sliding_window_view(padded, last - first + 2 * TAPS)[2 * TAPS - 1 :: -1]
-    return _Course(first=first - correlation.size // 2 - TAPS, shifted=shifted)
-
-
-def _take_away(rows: Floats, courses: list[_Course | None], events: Floats) -> None:
+def _take_away(rows: Floats, courses: _Courses, events: Floats) -> None:
     """Take discharges of one unit out of the correlations of all units, in place."""
     whole = np.floor(events[:, 0]).astype(np.int64)
     weights = events[:, 1:] * interpolator(events[:, 0] - whole)
-    for row, course in zip(rows, courses, strict=True):
-        if course is None:
-            continue
-        for start, wave in zip(
-            (whole + course.first).tolist(), weights @ course.shifted, strict=True
-        ):
-            a, b = max(start, 0), min(start + wave.size, row.size)
-            row[a:b] -= wave[a - start : b - start]
+    for start, weight in zip((whole + courses.first).tolist(), weights, strict=True):
+        waves = (weight @ courses.shifted).reshape(rows.shape[0], -1)
+        a, b = max(start, 0), min(start + waves.shape[1], rows.shape[1])
+        if b > a:
+            rows[:, a:b] -= waves[:, a - start : b - start]
 
 
 def _with(unit: Unit, events: list[Floats]) -> Unit:

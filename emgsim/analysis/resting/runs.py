@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from emgsim.analysis.conditioning import Conditioned
+from emgsim.analysis.conditioning import Conditioned, Floats, bridged
 from emgsim.analysis.resting.episodes import (
     DenseRun,
     Episode,
@@ -15,8 +15,18 @@ from emgsim.analysis.resting.episodes import (
 )
 from emgsim.analysis.resting.families import strongest
 from emgsim.analysis.resting.floor import conditioned, white
+from emgsim.analysis.resting.foreign import STEEP, Foreign, Steepness, foreign, steepness_of
 from emgsim.analysis.resting.leaking import end_plate_noise
 from emgsim.analysis.resting.naming import Named, name_train
+from emgsim.analysis.resting.screening import (
+    LONG_S,
+    belongs,
+    is_covered,
+    is_left_of,
+    is_noise,
+    is_within,
+    says_nothing,
+)
 from emgsim.analysis.resting.sources import FOUND_AT, sources_in
 from emgsim.analysis.resting.trains import Train, measured, trains_of, without_echoes
 from emgsim.errors import NotAnalysableError
@@ -24,18 +34,11 @@ from emgsim.recording import FoundRun, Recording
 
 OVER_NOISE = 5.5  # an event over the upper quartile of what end-plate noise has
 SHORTEST_S = 0.5
-FEWEST_OF_UNKNOWN = 4
 MARGIN_S = 0.03  # at each end of a stretch: half a potential, or the effort that ends the rest
-JOINS_S = {
-    "insertional_burst": 0.3,
-    "cramp": 1.2,
-    "tremor": 0.5,
-    "neuromyotonia": 1.0,
-}  # sources begin and end apart
+MOST_OF_CUT = 6  # discharges, of a train of 3 /s in 2 s; a lone one is no train that was cut
+LEAST_SURE = 0.6  # probability of a name that rests on so few
 FAST_BESIDE_S = 0.03  # of a neuromyotonic discharge
-LEAKING = 0.25  # share of what is dense; a cramp has none
-ONLY_NEGATIVE = 0.17
-SMALL_UV = 60.0
+ARTEFACT = Named(kind="artefact", probability=1.0, probabilities={"artefact": 1.0})
 DENERVATION = ("fibrillation", "positive_sharp_wave")
 PERSISTENT_S = 1.0  # a train of less is +/-
 GRADE_BORDERS = (1.0, 3.0, 9.0)  # mean number of sources at once, of 2+ to 4+
@@ -73,26 +76,38 @@ def resting_runs(
         If fewer than `SHORTEST_S` of samples are there.
     """
     stretch = _stretch(recording, channel, start_s, stop_s)
+    artefacts, left_uv = foreign(stretch.samples_uv[:, channel], stretch.rate_hz)
+    found = [_artefact(one, stretch) for one in artefacts]
+    if artefacts:
+        stretch = _with(stretch, channel, left_uv)
+    if _heard_s(stretch, channel) >= SHORTEST_S:
+        found += _of_muscle(stretch, channel)
+    return tuple(sorted(found, key=lambda run: run.onset_s))
+
+
+def _of_muscle(stretch: Recording, channel: int) -> list[FoundRun]:
+    """Return the runs of a stretch whose artefacts are taken for missing samples."""
     signal = conditioned(stretch.samples_uv[:, channel], stretch.rate_hz, stretch.start_s)
     flat = white(signal)
     leaking = end_plate_noise(signal, flat)
     leaks = [_span_s(flat, episode) for episode in leaking]
-    dense = [run for run in dense_runs(flat, dense_episodes(flat)) if not _is_within(run, leaks)]
+    dense = [run for run in dense_runs(flat, dense_episodes(flat)) if not is_within(run, leaks)]
     heard = _without_margins(_without(flat, dense))
     units = sources_in(heard, found_at=_found_at(flat, leaking))
     trains = without_echoes(trains_of(stretch, channel, flat, units))
-    named = [(train, name_train(train.form, train.rhythm)) for train in trains]
+    bands = steepness_of(bridged(stretch.samples_uv[:, channel]), stretch.rate_hz)
+    named = [(train, _named(train, bands, stretch)) for train in trains]
     found = [
         _run(train, name)
         for train, name in named
-        if not _says_nothing(train, name)
-        and not any(_belongs(train, run) for run in dense)
-        and not any(_is_noise(train, name, span_s) for span_s in leaks)
+        if not says_nothing(train, name, stretch.duration_s)
+        and not any(belongs(train, run) for run in dense)
+        and not any(is_noise(train, name, span_s) for span_s in leaks)
+        and not any(is_left_of(train, name, other) for other in trains)
     ]
-    found += [_dense(run, stretch, channel) for run in dense]
-    found += [_leak(span_s, stretch) for span_s in leaks]
-    found = _graded(found, stretch.duration_s)
-    return tuple(sorted(found, key=lambda run: run.onset_s))
+    found += [_dense(run, stretch, channel, bands) for run in dense]
+    found += [_leak(span_s, stretch) for span_s in leaks if not is_covered(span_s, found)]
+    return _graded(found, stretch.duration_s)
 
 
 def _stretch(
@@ -106,7 +121,7 @@ def _stretch(
     if not last > first:
         raise ValueError(f"stop_s must be > start_s ({first:g}), got {last:g}")
     stretch = recording.cut(first, last)
-    seconds = np.count_nonzero(np.isfinite(stretch.samples_uv[:, channel])) / recording.rate_hz
+    seconds = _heard_s(stretch, channel)
     if seconds < SHORTEST_S:
         raise NotAnalysableError(
             f"not analysable: {seconds:.3g} s of rest, at least {SHORTEST_S:g} s are needed",
@@ -114,6 +129,25 @@ def _stretch(
             todo="give a longer stretch without contraction",
         )
     return stretch
+
+
+def _heard_s(stretch: Recording, channel: int) -> float:
+    return float(np.count_nonzero(np.isfinite(stretch.samples_uv[:, channel]))) / stretch.rate_hz
+
+
+def _with(stretch: Recording, channel: int, column_uv: Floats) -> Recording:
+    samples_uv = np.array(stretch.samples_uv, dtype=np.float64)
+    samples_uv[:, channel] = column_uv
+    return replace(stretch, samples_uv=samples_uv)
+
+
+def _artefact(one: Foreign, stretch: Recording) -> FoundRun:
+    measures = {"duration_s": one.offset_s - one.onset_s}
+    if one.pulses_s.size > 1:
+        measures["rate_hz"] = 1 / float(np.median(np.diff(one.pulses_s)))
+    span_s = (stretch.start_s + one.onset_s, stretch.start_s + one.offset_s)
+    run = _without_discharges("artefact", *span_s, measures, stretch)
+    return replace(run, discharge_times_s=stretch.start_s + one.pulses_s)
 
 
 def _without(signal: Conditioned, dense: list[DenseRun]) -> Conditioned:
@@ -140,11 +174,6 @@ def _without_margins(signal: Conditioned) -> Conditioned:
     return replace(signal, usable=usable)
 
 
-def _says_nothing(train: Train, name: Named) -> bool:
-    """Tell whether a train of so few discharges has no name: chance, or an effort's first."""
-    return train.times_s.size < FEWEST_OF_UNKNOWN and name.kind == "unknown"
-
-
 def _found_at(flat: Conditioned, leaking: list[Episode]) -> float:
     """Return the least height of an event that begins a source; more above end-plate noise."""
     if not leaking:
@@ -159,34 +188,25 @@ def _span_s(flat: Conditioned, episode: Episode) -> tuple[float, float]:
     return float(first), float(last)
 
 
-def _is_within(run: DenseRun, leaks: list[tuple[float, float]]) -> bool:
-    """Tell whether what is dense is end-plate noise."""
-    shared_s = sum(max(0.0, min(run.offset_s, b) - max(run.onset_s, a)) for a, b in leaks)
-    return shared_s > LEAKING * (run.offset_s - run.onset_s)
+def _named(train: Train, bands: Steepness, stretch: Recording) -> Named:
+    if bands.edge_share((train.times_s - stretch.start_s) * bands.rate_hz) > STEEP:
+        return ARTEFACT
+    n = train.times_s.size
+    if stretch.duration_s >= LONG_S or n > MOST_OF_CUT:
+        return name_train(train.form, train.rhythm)
+    named = name_train(train.form, train.rhythm, is_cut=n > 1)
+    return named if named.probability > LEAST_SURE else replace(named, kind="unknown")
 
 
-def _belongs(train: Train, run: DenseRun) -> bool:
-    """Tell whether a train is one of the many sources of a dense run."""
-    beside = JOINS_S[run.kind]
-    inside = (train.times_s > run.onset_s - beside) & (train.times_s < run.offset_s + beside)
-    return bool(np.mean(inside) > 0.6)
-
-
-def _is_noise(train: Train, name: Named, span_s: tuple[float, float]) -> bool:
-    """Tell whether a train is made of the larger ones of end-plate noise's potentials."""
-    middle = float(np.median(train.times_s))
-    if not span_s[0] - 1 <= middle <= span_s[1] + 1:
-        return False
-    is_small = name.kind == "unknown" and train.form.peak_to_peak_uv < SMALL_UV
-    return train.form.positive_share < ONLY_NEGATIVE or name.kind == "end_plate_noise" or is_small
-
-
-def _dense(run: DenseRun, recording: Recording, channel: int) -> FoundRun:
+def _dense(run: DenseRun, recording: Recording, channel: int, bands: Steepness) -> FoundRun:
     length_s = run.offset_s - run.onset_s
     if run.times_s.size:
         gains = np.ones(run.times_s.size)
         train = measured(recording, channel, run.times_s, gains, 0.0)
-        return _run(train, Named(kind=run.kind, probability=1.0, probabilities={run.kind: 1.0}))
+        at = (run.times_s - recording.start_s) * recording.rate_hz
+        steep = bands.edge_share(at, are_placed=False)
+        sure = Named(kind=run.kind, probability=1.0, probabilities={run.kind: 1.0})
+        return _run(train, ARTEFACT if steep > STEEP else sure)
     measures = {"duration_s": length_s}
     if run.kind == "insertional_burst":
         measures["insertional_length_s"] = length_s

@@ -82,7 +82,8 @@ def sources_in(white: Conditioned, *, found_at: float = FOUND_AT) -> tuple[Unit,
         if len(units) == n:
             break
     units = _without_sums(white, _settled(white, units, before), before)
-    units = _with_beats(white, parted(proportional(units, rate_hz)), before)
+    units = parted(proportional(without_parts(units, rate_hz), rate_hz))
+    units = _with_beats(white, units, before)
     return tuple(sorted(units, key=lambda unit: -unit.energy))
 
 
