@@ -119,6 +119,7 @@ def run(
     out: Path = Path("reports/runs"),
     detector: str = "emgsim",
     detector_timeout_s: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 600.0,
+    visit: str | None = None,
     set_: Overrides = (),
 ) -> int:
     """Run a scenario on a rig: simulate, play, capture, align, analyse, compare, judge, report.
@@ -140,6 +141,8 @@ def run(
         reads {recording} and writes {findings}.
     detector_timeout_s
         How long it may take for one path.
+    visit
+        Name of the visit, of an examination that has several.
     set_
         key.path=value of the scenario; begin with rig. for a value of the rig.
     """
@@ -158,7 +161,7 @@ def run(
         from emgsim.report.exam_table import exam_table
 
         folder, exam = examine(
-            load_examination(scenario, overrides=of_scenario),
+            load_examination(scenario, overrides=of_scenario).on(visit),
             on_rig,
             out=out,
             seed=seed,

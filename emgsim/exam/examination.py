@@ -160,6 +160,27 @@ class Examination(_Table):
             )
         return self
 
+    def on(self, visit: str | None) -> Examination:
+        """Return the examination of the visit of that name; without visits, itself.
+
+        Raises
+        ------
+        InputError
+            If it has several visits and none of them is named, or has none of that name.
+        """
+        names = [one.name for one in self.visits]
+        if visit in names:
+            return self.at_visit(names.index(visit))
+        if visit is None and not names:
+            return self
+        known = f"the visits {', '.join(names)}" if names else "no visits"
+        got = "none was named" if visit is None else f"got {visit!r}"
+        raise InputError(
+            f"the examination has {known}, and {got}",
+            where=f"examination {self.id}",
+            todo="name one with --visit" if names else "leave --visit out",
+        )
+
     def at_visit(self, number: int) -> Examination:
         """Return the examination of one visit, from 0 on.
 

@@ -138,3 +138,21 @@ def test_a_file_is_loaded_with_overrides(tmp_path: Path) -> None:
     loaded = load_examination(path, overrides=["protocol.rest_s=3.0", "seed=5"])
     assert (loaded.protocol.rest_s, loaded.seed) == (3.0, 5)
     assert loaded.resolved()["muscles"][0]["muscle"]["name"] == "deltoid"
+
+
+def test_one_visit_of_several_is_named() -> None:
+    """Never the patient of no date; a name that is none is told with those that there are."""
+    visits = [
+        {"name": name, "weeks": weeks, "conditions": []}
+        for name, weeks in (("early", 2.0), ("late", 52.0))
+    ]
+    exam = examination(visits=visits)
+    assert exam.on("late").id == "one_late"
+    assert examination().on(None) == examination()
+    for name, asked, words in (
+        (None, exam, "the visits early, late, and none was named"),
+        ("never", exam, "the visits early, late, and got 'never'"),
+        ("late", examination(), "no visits, and got 'late'"),
+    ):
+        with pytest.raises(InputError, match=words):
+            asked.on(name)
