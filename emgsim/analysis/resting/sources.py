@@ -68,7 +68,7 @@ def sources_in(white: Conditioned, *, found_at: float = FOUND_AT) -> tuple[Unit,
     for _ in range(ROUNDS):
         residual = left(samples, units, before)
         fresh = _new(residual, white.usable, units, before, rate_hz, found_at)
-        fresh = fresh[: MOST_SOURCES - len(units)]
+        fresh = fresh[: max(0, MOST_SOURCES - len(units))]
         if not fresh:
             break
         n = len(units)
