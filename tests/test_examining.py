@@ -206,8 +206,10 @@ def test_a_needle_outside_the_muscle_is_refused_before_anything_moves(
 ) -> None:
     """All muscles are compiled before the first one is played: mistakes cost no time."""
     examination: Examination = load_examination(short(tmp_path))
-    deep = examination.protocol.model_copy(update={"depths": (1.79,), "tilt_deg": 45.0})
-    with pytest.raises(InputError, match="outside the muscle"):
+    deep = examination.protocol.model_copy(
+        update={"quadrants": 4, "depths": (1.79,), "tilt_deg": 45.0}
+    )
+    with pytest.raises(InputError, match="place 1 lies outside the muscle"):
         examine(
             examination.model_copy(update={"protocol": deep}), load_rig("virtual"), out=tmp_path
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -228,6 +229,7 @@ class Examination(_Table):
         steps, duration_s = self.steps(exam)
         conditions = exam.reached_by(self.conditions)
         plain = exam.muscle
+        self._require_inside(plain)
         hole = self.protocol.hole(plain.radius_mm, plain.fibres.length_mm)
         electrode = self.electrode.model_dump(mode="json") | {
             "tip": hole.model_dump(mode="json"),
@@ -258,6 +260,19 @@ class Examination(_Table):
         own = {limit.measurement: limit for limit in exam.limits if not _is_of_findings(limit)}
         chain = (*CHAIN_LIMITS, *([UNITS_LIMIT] if self.protocol.slight_sites else []))
         return tuple(({limit.measurement: limit for limit in chain} | own).values())
+
+    def _require_inside(self, muscle: Muscle) -> None:
+        """Refuse a protocol that leads the needle out of a muscle on its way."""
+        radius_mm, length_mm = muscle.radius_mm, muscle.fibres.length_mm
+        for number, tip in enumerate(self.protocol.places(radius_mm, length_mm), start=1):
+            if math.hypot(tip.x_mm, tip.y_mm) >= radius_mm or abs(tip.z_mm) >= length_mm / 2:
+                raise InputError(
+                    f"place {number} lies outside the muscle of radius {radius_mm:g} mm and fibres "
+                    f"of {length_mm:g} mm, at x_mm = {tip.x_mm:.3g}, y_mm = {tip.y_mm:.3g}, "
+                    f"z_mm = {tip.z_mm:.3g}",
+                    where=f"examination {self.id}, {muscle.name}",
+                    todo="lessen protocol.depths or protocol.tilt_deg",
+                )
 
     def resolved(self) -> Table:
         """Return the examination with every default filled in, ready for JSON."""
