@@ -66,7 +66,8 @@ def resting_runs(
     -------
     tuple of FoundRun
         By onset. Of single sources every discharge is given; end-plate noise, cramp and insertional
-        bursts are one run each, without discharges.
+        bursts are one run each, without discharges. Artefacts are runs of kind ``"artefact"``, with
+        the times of their pulses.
 
     Raises
     ------
