@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -98,17 +98,33 @@ def validated(model: type[Model], table: Mapping[str, Any], where: str) -> Model
     InputError
         Naming every mistake in the table.
     """
+    made = checked(model, table)
+    if isinstance(made, list):
+        raise refused(made, where)
+    return made
+
+
+def checked(model: type[Model], table: Mapping[str, Any]) -> Model | list[str]:
+    """Return the model made from a table, or a sentence for each mistake in it.
+
+    A rule between several keys may raise a `ValueError` of several lines, a sentence each.
+    """
     try:
         return model.model_validate(table)
     except ValidationError as error:
         details = error.errors()
-        mistakes = [_sentence(model, d) for d in details if not _only_follows(d, details)]
-        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        raise InputError(
-            f"{count}:\n" + "\n".join(f"  - {mistake}" for mistake in mistakes),
-            where=where,
-            todo="mend each line named",
-        ) from None
+        sentences = [_sentence(model, d) for d in details if not _only_follows(d, details)]
+        return [line for sentence in sentences for line in sentence.splitlines()]
+
+
+def refused(mistakes: Sequence[str], where: str) -> InputError:
+    """Return the error that names every mistake in a file."""
+    count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+    return InputError(
+        f"{count}:\n" + "\n".join(f"  - {mistake}" for mistake in mistakes),
+        where=where,
+        todo="mend each line named",
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

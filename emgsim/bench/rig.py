@@ -1,18 +1,29 @@
-"""Rig files: what is wired to what, what each part declares, and which limits hold."""
+"""Rig files: what is wired to what, what each part declares, and which limits hold.
+
+A rig may extend another one; what it says stands on top, table by table. A device's limits are
+those of its own data sheet (its profile), which is read with the rig, so that every mistake of both
+is named before a port is opened.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from emgsim.configuration import Table, read_table, validated, with_overrides
+from emgsim.configuration import Table, checked, merged, read_table, refused, with_overrides
+from emgsim.errors import InputError
+from emgsim.instruments.profiles import DeviceProfile, load_profile
 from emgsim.plant.physics import RigPhysics
 from emgsim.shipped import find
 
 VIRTUAL = "virtual:"
+OPERATOR = "operator"  # the switch that is a person
+THROUGH = "through"  # the fixture's state in which a recording is played
+LONGEST_ARM_S = 8 * 3600.0  # a working day: nobody vouches for longer
 
 
 class _Table(BaseModel):
@@ -20,11 +31,46 @@ class _Table(BaseModel):
 
 
 class Limits(_Table):
-    """Hard limits that the guard enforces, whatever a scenario asks for."""
+    """Hard limits that the guarded source enforces, whatever a scenario asks for."""
 
     device_differential_mv_pk: float = Field(5.0, gt=0)  # without a data sheet: 5 mV
+    device_common_mode_v_pk: float = Field(1.0, gt=0)  # both inputs together, against ground
+    device_slew_v_per_s: float | None = Field(None, gt=0)  # none: the generator's filter limits it
+    device_dc_mv: float | None = Field(None, gt=0)  # mean over the playback; none: as the peak
     source_v_pk: float = Field(10.0, gt=0)
     max_on_s: float = Field(900.0, gt=0)
+
+
+class Interlock(_Table):
+    """Who must vouch for what before a real rig is energised."""
+
+    patient_connected: Literal["forbidden"] = "forbidden"  # there is no other choice
+    require_arm: Literal[True] = True  # of a real rig: by a named person, see `emgsim.bench.arming`
+    arm_valid_s: float = Field(3600.0, gt=0, le=LONGEST_ARM_S)
+    unattended: bool = False  # nobody is there: only with a monitored input
+    monitored_input: int | None = Field(None, ge=0)  # of the switch; closed while the lid is
+
+
+class Certificate(_Table):
+    """What a calibration of the fixture says of its ratio."""
+
+    id: str = Field(min_length=1)
+    issued: date
+    due: date
+    expanded_uncertainty: float = Field(gt=0, lt=0.5)  # of the ratio, relative, k = 2
+
+    @model_validator(mode="after")
+    def _is_due_after_its_issue(self) -> Self:
+        if self.due <= self.issued:
+            raise ValueError(f"due must be later than issued ({self.issued}), got {self.due}")
+        return self
+
+
+class Expected(_Table):
+    """Which instrument must answer; another one is refused before anything is driven."""
+
+    model: str = ""
+    serial: str = ""
 
 
 class SourceRole(_Table):
@@ -32,19 +78,56 @@ class SourceRole(_Table):
 
     driver: str
     resource: str
+    expect: Expected = Expected()
     load: Literal["high-z"] = "high-z"
     output_ohm: float = Field(50.0, gt=0)
     noise_mv_rms: float = Field(ge=0)  # at the open output, 10 kHz band
     filter: Literal["NORM", "STEP", "OFF"] = "NORM"
 
 
+class FixtureState(_Table):
+    """One way in which the fixture joins source and device: a transfer of its own.
+
+    Volts at the device are those of the loaded source times ``differential`` (between the inputs)
+    and ``common`` (of both against ground).
+    """
+
+    differential: float = Field(ge=0, le=1)
+    common: float = Field(0.0, ge=0, le=1)
+    input_ohm: float = Field(gt=0)  # load of the source
+    series_ohm: float = Field(0.0, ge=0)  # in one lead, beside the electrode
+    series_nf: float = Field(0.0, ge=0)  # parallel to it; 0: none
+    offset_mv: float = 0.0  # added in series with the device's input
+    relays: tuple[int, ...] = ()  # of the switch, that are on; all others are off
+    certificate: Certificate | None = None
+
+
 class FixtureRole(_Table):
     """The divider and the electrode network between source and device, as calibrated."""
 
+    serial: str = ""
     ratio: float = Field(gt=0, le=1)  # device volts over loaded source volts
     input_ohm: float = Field(gt=0)
     electrode_ohm: float = Field(0.0, ge=0)  # in series with the device's input
     temperature_k: float = Field(295.0, gt=0)
+    clamp_v: float | None = Field(None, gt=0)  # diodes at the device: never more than this
+    certificate: Certificate | None = None
+    states: dict[str, FixtureState] = {}  # beside `through`
+
+    @property
+    def through(self) -> FixtureState:
+        """The state in which a recording is played: the divider between source and device."""
+        return FixtureState(
+            differential=self.ratio, input_ohm=self.input_ohm, certificate=self.certificate
+        )
+
+
+class SwitchRole(_Table):
+    """What changes the fixture's state: a relay box, or a person who is asked to."""
+
+    driver: str  # "operator" is the person
+    resource: str = ""
+    settle_s: float = Field(0.05, ge=0, le=10)  # of the relays' bounce
 
 
 class CaptureRole(_Table):
@@ -52,6 +135,7 @@ class CaptureRole(_Table):
 
     driver: str
     resource: str
+    expect: Expected = Expected()
     source_channel: int = Field(1, ge=1)
     monitor_channel: int = Field(2, ge=1)
     noise_of_range: float = Field(ge=0)  # rms over full range, as declared
@@ -64,7 +148,35 @@ class DeviceRole(_Table):
     driver: str
     resource: str
     profile: str
+    expect: Expected = Expected()
     monitor_gain: float = Field(gt=0)  # volts at the analogue output per volt at the input
+
+
+class SafeState(_Table):
+    """How the rig is left: the steps in their order, each with its own deadline."""
+
+    order: tuple[Literal["source.off", "fixture.safe", "device.idle"], ...] = (
+        "source.off",
+        "fixture.safe",
+        "device.idle",
+    )
+    fixture: str = ""  # the state that `fixture.safe` means; none: it is left as it is
+    deadline_s: float = Field(2.0, gt=0, le=60)
+    guard: bool | None = None  # a process of its own; none: for real rigs
+
+    @model_validator(mode="after")
+    def _begins_with_the_source(self) -> Self:
+        if not self.order or self.order[0] != "source.off":
+            raise ValueError(f"order must begin with 'source.off', got {list(self.order)}")
+        return self
+
+
+class Lock(_Table):
+    """Which things only one process may hold, and how long one waits for them."""
+
+    keys: tuple[str, ...] = ()  # e.g. serial numbers; none: the resources themselves
+    wait_s: float = Field(60.0, ge=0)
+    expires_s: float = Field(7200.0, gt=0)  # told to those who wait; a lock is never broken
 
 
 class Faults(_Table):
@@ -74,6 +186,8 @@ class Faults(_Table):
     hang_up_after_frames: int = Field(0, ge=0)
     source_error: bool = False
     source_silent: bool = False
+    divider_removed_at_s: float | None = Field(None, ge=0)  # of simulated time; 0: it never was in
+    lid_opens_at_s: float | None = Field(None, ge=0)  # of simulated time
 
 
 class Rig(_Table):
@@ -83,43 +197,105 @@ class Rig(_Table):
     id: str = Field(pattern=r"^[a-z0-9_-]+$")
     title: str = ""
     kind: Literal["virtual", "bench"]
+    station: str = ""  # host and place
     link_timeout_s: float = Field(5.0, gt=0, le=60)  # longest wait for an answer
     limits: Limits = Limits()
+    interlock: Interlock = Interlock()
     source: SourceRole
     fixture: FixtureRole
+    switch: SwitchRole | None = None
     capture: CaptureRole
     device: DeviceRole
+    safe_state: SafeState = SafeState()
+    lock: Lock = Lock()
     virtual: RigPhysics | None = None
     faults: Faults = Faults()
 
     @model_validator(mode="after")
-    def _virtual_parts_belong_together(self) -> Self:
+    def _parts_belong_together(self) -> Self:
+        mistakes = [*self._resource_mistakes(), *self._state_mistakes()]
+        if mistakes:
+            raise ValueError("\n".join(mistakes))
+        return self
+
+    def _resource_mistakes(self) -> Iterator[str]:
         resources = {
             "source": self.source.resource,
             "capture": self.capture.resource,
             "device": self.device.resource,
         }
-        served = [r for r in resources.values() if r.startswith(VIRTUAL)]
+        if self.switch is not None and self.switch.driver != OPERATOR:
+            resources["switch"] = self.switch.resource
         if self.kind == "virtual" and self.virtual is None:
-            raise ValueError("kind = 'virtual' needs a [virtual] table")
+            yield "kind = 'virtual' needs a [virtual] table"
         for name, resource in resources.items():
             if self.kind == "virtual" and resource != VIRTUAL + name:
-                raise ValueError(
+                yield (
                     f"{name}.resource of a virtual rig must be '{VIRTUAL}{name}', got {resource!r}"
                 )
-        if self.kind == "bench" and served:
-            raise ValueError(f"kind = 'bench' has a virtual resource, got {served[0]!r}")
-        return self
+            if self.kind == "bench" and (resource.startswith(VIRTUAL) or not resource):
+                yield f"{name}.resource: kind = 'bench' has a virtual resource, got {resource!r}"
+
+    def _state_mistakes(self) -> Iterator[str]:
+        states = self.fixture.states
+        if THROUGH in states:
+            yield f"fixture.states.{THROUGH}: it is what [fixture] itself describes"
+        if self.safe_state.fixture not in {"", THROUGH, *states}:
+            yield (
+                f"safe_state.fixture must be a state of the fixture, "
+                f"got {self.safe_state.fixture!r}"
+            )
+        if self.interlock.unattended and (
+            self.interlock.monitored_input is None
+            or self.switch is None
+            or self.switch.driver == OPERATOR
+        ):
+            yield (
+                "interlock.unattended = true needs interlock.monitored_input, and a [switch] that "
+                "reads it: a lid or a lead detector must be watched where nobody is"
+            )
+
+    @property
+    def profile(self) -> DeviceProfile:
+        """The device's data sheet."""
+        return load_profile(find("rigs/devices", self.device.profile))
 
     @property
     def load_factor(self) -> float:
         """Voltage of the loaded source over its open-circuit voltage."""
-        return self.fixture.input_ohm / (self.fixture.input_ohm + self.source.output_ohm)
+        return self.load_factor_in(self.fixture.through)
 
     @property
     def device_volts_per_open_volt(self) -> float:
         """Volts at the device for one open-circuit volt at the source."""
         return self.fixture.ratio * self.load_factor
+
+    @property
+    def has_guard(self) -> bool:
+        """Whether a guard process watches over the source."""
+        wanted = self.safe_state.guard
+        return self.kind == "bench" if wanted is None else wanted
+
+    def load_factor_in(self, state: FixtureState) -> float:
+        """Return the voltage of the source, loaded in a state, over its open-circuit voltage."""
+        return state.input_ohm / (state.input_ohm + self.source.output_ohm)
+
+    def state(self, name: str) -> FixtureState:
+        """Return a state of the fixture.
+
+        Raises
+        ------
+        InputError
+            If there is none of that name.
+        """
+        states = {THROUGH: self.fixture.through, **self.fixture.states}
+        if name not in states:
+            raise InputError(
+                f"the fixture has no state {name!r}; it has {', '.join(sorted(states))}",
+                where=f"rig {self.id}, fixture.states",
+                todo=f"add a table [fixture.states.{name}]",
+            )
+        return states[name]
 
     def resolved(self) -> Table:
         """Return the rig with every default filled in, ready for JSON."""
@@ -132,7 +308,75 @@ def load_rig(name: str | Path, *, overrides: Iterable[str] = ()) -> Rig:
     Raises
     ------
     InputError
-        If there is no such file, or it has mistakes; all of them are named.
+        If there is no such file, or it has mistakes; all of them are named, and those of the device
+        profile that it names.
     """
     path = find("rigs", name)
-    return validated(Rig, with_overrides(read_table(path), overrides), str(path))
+    table = with_overrides(_extended(path), overrides)
+    rig, profile = checked(Rig, table), _profile_in(table)
+    mistakes = [*(rig if isinstance(rig, list) else ())]
+    mistakes += profile if isinstance(profile, list) else []
+    if isinstance(rig, Rig) and isinstance(profile, DeviceProfile):
+        mistakes += _harm(rig, profile)
+    if mistakes or not isinstance(rig, Rig):
+        raise refused(mistakes, str(path))
+    return rig
+
+
+def _extended(path: Path, children: tuple[Path, ...] = ()) -> Table:
+    """Read a rig file on top of the one that it extends, which stands beside it or is shipped."""
+    if path.resolve() in children:
+        raise InputError(
+            f"a rig file extends itself: {' -> '.join(child.name for child in children)}",
+            where=str(path),
+            todo="take one `extends` out",
+        )
+    table = read_table(path)
+    device = table.get("device")
+    if isinstance(device, dict) and isinstance(device.get("profile"), str):
+        table["device"] = {**device, "profile": _beside(path, device["profile"])}
+    parent = table.pop("extends", None)
+    if parent is None:
+        return table
+    if "id" not in table:
+        raise InputError(
+            "a rig that extends another one must have an id of its own",
+            where=str(path),
+            todo="add a line id = ...",
+        )
+    base = find("rigs", _beside(path, str(parent)))
+    return merged(_extended(base, (*children, path.resolve())), table)
+
+
+def _beside(path: Path, name: str) -> str:
+    """Return the file that a rig file names by its path from there; any other name as it is."""
+    beside = path.parent / name
+    return str(beside.resolve()) if beside.is_file() else name
+
+
+def _profile_in(table: Table) -> DeviceProfile | list[str]:
+    """Return the profile that a rig's table names, or its mistakes; none where none is named."""
+    device = table.get("device")
+    name = device.get("profile") if isinstance(device, dict) else None
+    if not isinstance(name, str):
+        return []  # the rig's own mistake
+    try:
+        return load_profile(find("rigs/devices", name))
+    except InputError as error:
+        return [f"device.profile: {error.what} ({error.where})"]
+
+
+def _harm(rig: Rig, profile: DeviceProfile) -> Iterator[str]:
+    """Yield what could harm the device even when nothing else goes wrong."""
+    no_damage_v, clamp_v = profile.no_damage_v, rig.fixture.clamp_v
+    if 1e-3 * rig.limits.device_differential_mv_pk > no_damage_v:
+        yield (
+            f"limits.device_differential_mv_pk: must be at most the {1e3 * no_damage_v:g} mV that "
+            f"do {profile.model} no damage, got {rig.limits.device_differential_mv_pk:g}"
+        )
+    if rig.limits.source_v_pk > no_damage_v and (clamp_v is None or clamp_v > no_damage_v):
+        yield (
+            f"limits.source_v_pk: {rig.limits.source_v_pk:g} V reach the device when the divider "
+            f"falls out, and {no_damage_v:g} V may harm {profile.model}: lower it, or clamp the "
+            f"device's input and say so by fixture.clamp_v (got {clamp_v})"
+        )

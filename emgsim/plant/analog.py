@@ -18,7 +18,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
 
 Complexes = NDArray[np.complex128]
 Floats = NDArray[np.float64]
@@ -46,6 +45,8 @@ class Network:
 
 def butterworth(order: int, corner_hz: float, kind: Literal["lowpass", "highpass"]) -> Network:
     """Return a Butterworth network."""
+    from scipy import signal  # a rig file is read without it: a worker that only plays is quick
+
     z, p, k = signal.butter(order, 2 * np.pi * corner_hz, btype=kind, analog=True, output="zpk")
     return Network(tuple(z), tuple(p), float(k))
 
@@ -118,6 +119,8 @@ def advance(
     output : ndarray
         Shape ``(n_times,)``.
     """
+    from scipy import signal
+
     index = np.floor(times_s / period_s).astype(np.int64)
     inside_s = times_s - index * period_s
     index -= state.step

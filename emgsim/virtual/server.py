@@ -35,6 +35,8 @@ class Faults(BaseModel):
     hang_up_after_frames: int = Field(0, ge=0)  # of the amplifier; 0 = never
     source_error: bool = False  # the generator queues -310 at every upload
     source_silent: bool = False  # the generator accepts connections and never answers
+    divider_removed_at_s: float | None = Field(None, ge=0)  # of simulated time; 0: never was in
+    lid_opens_at_s: float | None = Field(None, ge=0)  # of simulated time
 
 
 @dataclass(frozen=True, slots=True)
