@@ -89,7 +89,8 @@ class FixtureState(_Table):
     """One way in which the fixture joins source and device: a transfer of its own.
 
     Volts at the device are those of the loaded source times ``differential`` (between the inputs)
-    and ``common`` (of both against ground).
+    and ``common`` (of both against ground). A state may have limits of its own, tighter or wider
+    than the rig's: an overload is meant to be one.
     """
 
     differential: float = Field(ge=0, le=1)
@@ -99,6 +100,8 @@ class FixtureState(_Table):
     series_nf: float = Field(0.0, ge=0)  # parallel to it; 0: none
     offset_mv: float = 0.0  # added in series with the device's input
     relays: tuple[int, ...] = ()  # of the switch, that are on; all others are off
+    device_differential_mv_pk: float | None = Field(None, gt=0)  # in place of the rig's
+    device_common_mode_v_pk: float | None = Field(None, gt=0)  # in place of the rig's
     certificate: Certificate | None = None
 
 
@@ -369,11 +372,16 @@ def _profile_in(table: Table) -> DeviceProfile | list[str]:
 def _harm(rig: Rig, profile: DeviceProfile) -> Iterator[str]:
     """Yield what could harm the device even when nothing else goes wrong."""
     no_damage_v, clamp_v = profile.no_damage_v, rig.fixture.clamp_v
-    if 1e-3 * rig.limits.device_differential_mv_pk > no_damage_v:
-        yield (
-            f"limits.device_differential_mv_pk: must be at most the {1e3 * no_damage_v:g} mV that "
-            f"do {profile.model} no damage, got {rig.limits.device_differential_mv_pk:g}"
-        )
+    differential_mv = {"limits": rig.limits.device_differential_mv_pk} | {
+        f"fixture.states.{name}": state.device_differential_mv_pk
+        for name, state in rig.fixture.states.items()
+    }
+    for place, limit_mv in differential_mv.items():
+        if limit_mv is not None and 1e-3 * limit_mv > no_damage_v:
+            yield (
+                f"{place}.device_differential_mv_pk: must be at most the {1e3 * no_damage_v:g} mV "
+                f"that do {profile.model} no damage, got {limit_mv:g}"
+            )
     if rig.limits.source_v_pk > no_damage_v and (clamp_v is None or clamp_v > no_damage_v):
         yield (
             f"limits.source_v_pk: {rig.limits.source_v_pk:g} V reach the device when the divider "

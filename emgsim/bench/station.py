@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from emgsim.bench.arming import permit
 from emgsim.bench.guarded_source import GuardedSource
 from emgsim.bench.rig import Rig
 from emgsim.bench.served import ServedRig
-from emgsim.errors import SafetyError
 from emgsim.instruments.base import Capture, Device, Identity, SourceCaps
 from emgsim.instruments.drivers import load as load_driver
-from emgsim.instruments.profiles import DeviceProfile, load_profile
-from emgsim.shipped import find
+from emgsim.instruments.profiles import DeviceProfile
 
 
 @dataclass(frozen=True)
@@ -31,23 +30,18 @@ class Station:
 
 def device_profile(rig: Rig) -> DeviceProfile:
     """Return the data sheet of the rig's device."""
-    return load_profile(find("rigs/devices", rig.device.profile))
+    return rig.profile
 
 
 def refuse_unarmed(rig: Rig) -> None:
-    """Refuse a real rig: this version cannot arm one.
+    """Refuse a real rig that nobody vouches for, before anything is done for it.
 
     Raises
     ------
     SafetyError
-        If the rig is not virtual.
+        If it is not armed.
     """
-    if rig.kind != "virtual":
-        raise SafetyError(
-            f"rig {rig.id} is a real one and is not armed",
-            where=f"rig {rig.id}, kind = {rig.kind!r}",
-            todo="this version drives virtual rigs only; arming real ones is not built yet",
-        )
+    permit(rig)
 
 
 @contextmanager
@@ -63,7 +57,7 @@ def open_station(rig: Rig, seed: int) -> Iterator[Station]:
     LinkError, InstrumentError
         If an instrument does not answer or is not the one that the rig file names.
     """
-    refuse_unarmed(rig)
+    allowed = permit(rig)
     profile = device_profile(rig)
     with ExitStack() as stack:
         served = stack.enter_context(ServedRig(rig, seed))
@@ -73,7 +67,7 @@ def open_station(rig: Rig, seed: int) -> Iterator[Station]:
                 address["source"], timeout_s=rig.link_timeout_s
             )
         )
-        guarded = stack.enter_context(GuardedSource(source, rig))
+        guarded = stack.enter_context(GuardedSource(source, rig, allowed))
         capture = stack.enter_context(
             load_driver("capture", rig.capture.driver).open(
                 address["capture"], timeout_s=rig.link_timeout_s

@@ -102,9 +102,15 @@ class UploadReceipt:
 
 
 class Source(Protocol):
-    """Plays a waveform of volts once per trigger."""
+    """Plays a waveform of volts once per trigger.
+
+    The off messages, and the query with the answer that confirms them, are for a process that
+    knows nothing else of the instrument: the guard.
+    """
 
     api: ClassVar[int]
+    off_messages: ClassVar[tuple[str, ...]]
+    off_query: ClassVar[tuple[str, str]]
 
     def identify(self) -> Identity:
         """Ask who answers, and refuse a model that this driver does not know."""

@@ -48,6 +48,8 @@ class Keysight33500:
     """
 
     api: ClassVar[int] = API
+    off_messages: ClassVar[tuple[str, ...]] = (":OUTP1 OFF",)
+    off_query: ClassVar[tuple[str, str]] = (":OUTP1?", "0")
 
     def __init__(self, link: ScpiLink) -> None:
         self._link = link

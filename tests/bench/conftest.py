@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,6 +74,14 @@ class FakeSource:
 
     def __exit__(self, *_):
         self.close()
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep words and locks of a test to itself, and return the folder of the words."""
+    monkeypatch.setenv("EMGSIM_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("EMGSIM_LOCK_DIR", str(tmp_path / "locks"))
+    return tmp_path / "state"
 
 
 @pytest.fixture

@@ -1,20 +1,23 @@
 """Limits come before the generator hears of anything, and the safe state is for good."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emgsim.bench.arming import Permit
 from emgsim.bench.guarded_source import GuardedSource
 from emgsim.bench.rig import Rig
 from emgsim.errors import LinkError, SafetyError
 from emgsim.instruments.base import SourceSettings
 
 RATE_HZ = 1000.0
-SETTINGS = SourceSettings(rate_hz=RATE_HZ, vpp_open_v=4.0)
-CALM = np.tile([2.0, 0.0, -2.0, 0.0], 250)  # 2 V at the source: 1.988 mV at the device
+VIRTUAL = Permit("virtual")
+SETTINGS = SourceSettings(rate_hz=RATE_HZ, vpp_open_v=4.0, filter="OFF")  # no overshoot
+CALM = np.tile([2.0, 0.0, -2.0, 0.0], 250)  # 2 V at the source: 1.988 mV at the device, 1.990 at worst
 
 
 def limited(rig: Rig, **limits: float) -> Rig:
@@ -24,7 +27,7 @@ def limited(rig: Rig, **limits: float) -> Rig:
 
 def test_a_calm_waveform_is_loaded_energised_and_triggered_in_that_order(rig, source):
     """Nothing is refused that is within all limits, and off is the last call."""
-    with GuardedSource(source, rig) as guarded:
+    with GuardedSource(source, rig, VIRTUAL) as guarded:
         actual, receipt = guarded.load(CALM, SETTINGS)
         guarded.energise()
         assert source.is_on
@@ -37,13 +40,13 @@ def test_a_calm_waveform_is_loaded_energised_and_triggered_in_that_order(rig, so
 @pytest.mark.parametrize(
     ("limits", "settings", "rule", "number"),
     [
-        ({"device_differential_mv_pk": 1.9}, {}, "device_differential_mv_pk", "1.988 mV"),
+        ({"device_differential_mv_pk": 1.9}, {}, "device_differential_mv_pk", "1.99 mV"),
         ({"source_v_pk": 1.9}, {}, "source_v_pk", "2 V"),
         ({"max_on_s": 0.9}, {}, "max_on_s", "1 s"),
         ({}, {"cycles": 901}, "max_on_s", "901 s"),
         ({}, {"rate_hz": 0.5}, "max_on_s", "2000 s"),
         ({"device_differential_mv_pk": 20.0}, {"offset_open_v": -8.1}, "source_v_pk", "10.1 V"),
-        ({}, {"offset_open_v": 6.1}, "device_differential_mv_pk", "8.052 mV"),
+        ({}, {"offset_open_v": 6.1}, "device_differential_mv_pk", "8.06 mV"),
         ({}, {"rate_hz": float("nan")}, "max_on_s", "nan s"),
         ({}, {"rate_hz": -1000.0}, "max_on_s", "-1 s"),
         ({}, {"cycles": float("inf")}, "max_on_s", "inf s"),
@@ -53,9 +56,9 @@ def test_a_broken_limit_is_refused_before_the_generator_hears_of_it(
     rig, source, *, limits, settings, rule, number
 ):
     """Each limit is named with the value that breaks it, and not one call is made."""
-    guarded = GuardedSource(source, limited(rig, **limits))
+    guarded = GuardedSource(source, limited(rig, **limits), VIRTUAL)
     with pytest.raises(SafetyError, match=rule) as caught:
-        guarded.load(CALM, SourceSettings(**{"rate_hz": RATE_HZ, "vpp_open_v": 4.0} | settings))
+        guarded.load(CALM, replace(SETTINGS, **settings))
     assert number in caught.value.what
     assert caught.value.exit_code == 5
     assert source.calls == []
@@ -65,7 +68,7 @@ def test_a_broken_limit_is_refused_before_the_generator_hears_of_it(
 def test_a_waveform_that_is_not_finite_is_refused(rig, source, value):
     """NaN compares with no limit, so it must be refused by a rule of its own."""
     with pytest.raises(SafetyError, match="not finite"):
-        GuardedSource(source, rig).load(np.array([0.0, value]), SETTINGS)
+        GuardedSource(source, rig, VIRTUAL).load(np.array([0.0, value]), SETTINGS)
     assert source.calls == []
 
 
@@ -84,7 +87,7 @@ def test_whatever_is_let_through_is_within_the_limits(rig, scale, *, peak_v, off
         def configure(self, settings):
             return settings
 
-    guarded = GuardedSource(Deaf(), limited(rig, device_differential_mv_pk=mv, source_v_pk=volts))
+    guarded = GuardedSource(Deaf(), limited(rig, device_differential_mv_pk=mv, source_v_pk=volts), VIRTUAL)
     worst_v = peak_v + abs(offset_v)
     nearness = min(abs(worst_v / volts - 1), abs(1e3 * scale * worst_v / mv - 1))
     allowed = worst_v <= volts and 1e3 * scale * worst_v <= mv
@@ -109,7 +112,7 @@ def test_whatever_is_let_through_is_within_the_limits(rig, scale, *, peak_v, off
 def test_settings_read_back_over_the_limits_are_refused(rig, source, changes):
     """What the generator says it will do counts, not what it was asked to do."""
     source.changes = changes
-    with GuardedSource(source, rig) as guarded:
+    with GuardedSource(source, rig, VIRTUAL) as guarded:
         with pytest.raises(SafetyError):
             guarded.load(CALM, SETTINGS)
         with pytest.raises(SafetyError, match="before a waveform is loaded"):
@@ -119,7 +122,7 @@ def test_settings_read_back_over_the_limits_are_refused(rig, source, changes):
 
 def test_a_refused_load_takes_the_earlier_one_back(rig, source):
     """After a read-back was refused the generator holds the refused settings: it stays off."""
-    with GuardedSource(source, rig) as guarded:
+    with GuardedSource(source, rig, VIRTUAL) as guarded:
         guarded.load(CALM, SETTINGS)
         source.changes = {"offset_open_v": 9.0}
         with pytest.raises(SafetyError):
@@ -131,7 +134,7 @@ def test_a_refused_load_takes_the_earlier_one_back(rig, source):
 
 def test_nothing_is_switched_on_before_a_waveform_is_loaded(rig, source):
     """What is in the generator's memory from an earlier day is not played."""
-    guarded = GuardedSource(source, rig)
+    guarded = GuardedSource(source, rig, VIRTUAL)
     with pytest.raises(SafetyError, match="before a waveform is loaded"):
         guarded.energise()
     assert source.calls == []
@@ -140,7 +143,7 @@ def test_nothing_is_switched_on_before_a_waveform_is_loaded(rig, source):
 @pytest.mark.parametrize("action", ["load", "energise", "trigger"])
 def test_after_safe_every_energising_call_is_refused(rig, source, action):
     """The latch holds for whoever still has the object, however often it asks."""
-    with GuardedSource(source, rig) as guarded:
+    with GuardedSource(source, rig, VIRTUAL) as guarded:
         guarded.load(CALM, SETTINGS)
     calls = list(source.calls)
     steps = {"load": lambda: guarded.load(CALM, SETTINGS), "energise": guarded.energise,
@@ -154,7 +157,7 @@ def test_after_safe_every_energising_call_is_refused(rig, source, action):
 
 def test_safe_may_be_called_again(rig, source):
     """A second safe state switches off once more instead of failing."""
-    with GuardedSource(source, rig) as guarded:
+    with GuardedSource(source, rig, VIRTUAL) as guarded:
         guarded.safe()
         guarded.safe()
     assert source.calls == ["off"] * 3
@@ -165,7 +168,7 @@ def test_leaving_by_any_exception_switches_off(rig, source, error):
     """The output is off whatever ended the block, and the exception goes on."""
 
     def body():
-        with GuardedSource(source, rig) as guarded:
+        with GuardedSource(source, rig, VIRTUAL) as guarded:
             guarded.load(CALM, SETTINGS)
             guarded.energise()
             raise error
@@ -178,7 +181,7 @@ def test_leaving_by_any_exception_switches_off(rig, source, error):
 
 def test_a_failing_off_latches_all_the_same(rig, source):
     """When the link breaks while switching off, the object must not become usable again."""
-    guarded = GuardedSource(source, rig)
+    guarded = GuardedSource(source, rig, VIRTUAL)
     guarded.load(CALM, SETTINGS)
     source.off = lambda: (_ for _ in ()).throw(OSError("link"))
     with pytest.raises(OSError, match="link"):
@@ -194,7 +197,7 @@ def test_an_output_that_cannot_be_confirmed_off_is_said_loudly(rig, source):
         raise LinkError("no answer")
 
     def body(error):
-        with GuardedSource(source, rig):
+        with GuardedSource(source, rig, VIRTUAL):
             source.off = unsure
             if error:
                 raise error
@@ -208,7 +211,7 @@ def test_an_output_that_cannot_be_confirmed_off_is_said_loudly(rig, source):
 
 def test_a_thread_that_wakes_late_cannot_energise(rig, source):
     """A phase that timed out and asks after the safe state is refused."""
-    guarded = GuardedSource(source, rig)
+    guarded = GuardedSource(source, rig, VIRTUAL)
     guarded.load(CALM, SETTINGS)
     wake, caught = threading.Event(), []
 
@@ -230,7 +233,7 @@ def test_a_thread_that_wakes_late_cannot_energise(rig, source):
 
 def test_a_thread_caught_in_the_middle_of_energising_ends_off(rig, source):
     """When the safe state comes while another thread arms, the output is off in the end."""
-    guarded = GuardedSource(source, rig)
+    guarded = GuardedSource(source, rig, VIRTUAL)
     guarded.load(CALM, SETTINGS)
     inside, go_on, caught = threading.Event(), threading.Event(), []
 

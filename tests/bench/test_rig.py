@@ -90,6 +90,18 @@ def test_all_mistakes_are_named_at_once_with_the_nearest_names(tmp_path: Path):
         ("faults.drop_every_n_frames=-1", "faults.drop_every_n_frames: "),
         ("virtual.amplifier.rate_hz=0", "virtual.amplifier.rate_hz: "),
         ("source.resource=COM1", "must be 'virtual:source', got 'COM1'"),
+        ("device.profile=na2", "device.profile: device 'na2' is neither a file"),
+        ("device.profile=na2", "did you mean 'na1'?"),
+        ("limits.device_differential_mv_pk=501", "at most the 500 mV that do NA-1 no damage"),
+        ("fixture.clamp_v=0.6", "10 V reach the device when the divider falls out, and 0.5 V may"),
+        ("fixture.certificate.due=2020-01-01", "due must be later than issued (2026-01-01)"),
+        ("interlock.patient_connected=yes", "interlock.patient_connected: input should be"),
+        ("interlock.require_arm=false", "interlock.require_arm: input should be True"),
+        ("interlock.arm_valid_s=1e6", "interlock.arm_valid_s: "),
+        ("interlock.unattended=true", "needs interlock.monitored_input, and a [switch]"),
+        ("safe_state.order=[\"device.idle\"]", "order must begin with 'source.off'"),
+        ("safe_state.fixture=short", "must be a state of the fixture, got 'short'"),
+        ("fixture.states.through.input_ohm=1", "fixture.states.through"),
     ],
 )
 def test_an_impossible_value_is_refused(override: str, sentence: str):
@@ -154,3 +166,48 @@ def test_a_rig_is_frozen(rig: Rig):
     """Nobody can raise a limit of a rig that is in use."""
     with pytest.raises(ValueError, match="frozen"):
         rig.limits.source_v_pk = 100.0
+
+
+def test_a_rig_extends_another_and_says_only_what_differs(rig: Rig, tmp_path: Path):
+    """A file beside it, or a shipped one by its name; tables are merged key by key."""
+    (tmp_path / "base.toml").write_text('extends = "virtual"\nid = "base"\n[limits]\nmax_on_s = 5\n')
+    (tmp_path / "own.toml").write_text('extends = "base.toml"\nid = "own"\n[limits]\nsource_v_pk = 1\n')
+    own = load_rig(tmp_path / "own.toml")
+    assert (own.id, own.limits.max_on_s, own.limits.source_v_pk) == ("own", 5, 1)
+    assert own.limits.device_differential_mv_pk == rig.limits.device_differential_mv_pk
+    assert own.virtual == rig.virtual
+
+
+def test_a_rig_that_extends_itself_is_refused(tmp_path: Path):
+    """Going round in a circle ends with the names of all in it."""
+    (tmp_path / "a.toml").write_text('extends = "b.toml"\nid = "a"\n')
+    (tmp_path / "b.toml").write_text('extends = "a.toml"\nid = "b"\n')
+    with pytest.raises(InputError, match=r"extends itself: a.toml -> b.toml"):
+        load_rig(tmp_path / "a.toml")
+
+
+def test_a_rig_that_extends_another_has_an_id_of_its_own(tmp_path: Path):
+    """Two rigs under one name could not be told apart in a record."""
+    (tmp_path / "a.toml").write_text('extends = "virtual"\n')
+    with pytest.raises(InputError, match="must have an id of its own"):
+        load_rig(tmp_path / "a.toml")
+
+
+def test_mistakes_of_rig_and_profile_are_named_together(tmp_path: Path):
+    """A value of the rig and one of the profile that it names: two lines, before any port opens."""
+    profile = find("rigs/devices", "na1").read_text().replace("baud = 2000000", "baud = 0")
+    (tmp_path / "mine.toml").write_text(profile)
+    path = edited(tmp_path / "rig.toml", ('"na1"', '"mine.toml"'), ("bits = 12", "bits = 40"))
+    with pytest.raises(InputError) as caught:
+        load_rig(path)
+    assert caught.value.what.startswith("2 mistakes:")
+    assert "capture.bits" in caught.value.what
+    assert "baud" in caught.value.what
+
+
+def test_several_rules_between_parts_are_named_together():
+    """Two resources that no virtual rig has are two mistakes."""
+    with pytest.raises(InputError, match="2 mistakes") as caught:
+        load_rig("virtual", overrides=["source.resource=A", "device.resource=B"])
+    assert "source.resource of a virtual rig" in caught.value.what
+    assert "device.resource of a virtual rig" in caught.value.what

@@ -52,7 +52,7 @@ def test_a_real_rig_is_refused_and_nothing_is_opened(monkeypatch):
     bench = load_rig("virtual", overrides=[
         'kind="bench"', 'source.resource="A"', 'capture.resource="B"', 'device.resource="C"'])
     touched = []
-    for name in ("ServedRig", "load_driver", "load_profile"):
+    for name in ("ServedRig", "load_driver"):
         monkeypatch.setattr(station, name, lambda *_, n=name, **__: touched.append(n))
     with pytest.raises(SafetyError, match="real one and is not armed") as caught, \
             open_station(bench, seed=1):
@@ -164,7 +164,6 @@ def test_a_station_knows_who_answers_and_leaves_the_output_off(rig):
     [
         ("source.driver=keysight.3350", InputError, "did you mean 'keysight.33500'?"),
         ("capture.driver=tektronix", InputError, "no capture driver is called 'tektronix'"),
-        ("device.profile=na2", InputError, "did you mean 'na1'?"),
     ],
 )
 def test_a_rig_that_names_what_is_not_there_is_an_input_error(override, kind, said, scratch):
