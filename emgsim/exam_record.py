@@ -7,14 +7,16 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from emgsim.record import Line, RunRecord
+from emgsim.journal import Line
+from emgsim.record import RunRecord
 
 SCHEMA = "emgsim.exam_run/1"
 # Who found it: the truth as a perfect observer has it, and the paths of each muscle's run
 FINDERS = {"observer": "truth", "truth": "clean signal", "device": "device"}
 COMMON = (
     "run_id", "status", "exit_code", "started", "ended", "seed", "rig", "detector", "versions",
-    "measurements", "stages", "files", "errors", "verdict",
+    "checkout", "host", "digests", "previous", "prepare", "resumed", "measurements", "stages",
+    "files", "errors", "verdict",
 )  # fmt: skip
 
 

@@ -7,40 +7,44 @@ in the folders of the muscles' runs, from which the record can be concluded agai
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from emgsim import provenance
 from emgsim.analysis.plan import Stretch
 from emgsim.bench.rig import Rig
 from emgsim.bench.station import refuse_unarmed
-from emgsim.concluding import (
-    Axes,
-    axes_found,
-    axis_rows,
-    judge_examination,
-    localisation_rows,
-    localised,
-)
-from emgsim.detectors import BUILT_IN, TIMEOUT_S, find_detector
-from emgsim.errors import EmgsimError, InputError
-from emgsim.exam.examination import Examination, MuscleExam, examination_from, stretches
+from emgsim.configuration import validated
+from emgsim.detectors import BUILT_IN, TIMEOUT_S, Detector, find_detector
+from emgsim.errors import EmgsimError
+from emgsim.exam.examination import Examination, examination_from
 from emgsim.exam.schedule import Step, clock, perform
-from emgsim.exam_record import FINDERS, ExamRecord
-from emgsim.files.findings import read_findings, write_findings
+from emgsim.exam_folder import conclude_examination, findings_file, record_in
+from emgsim.exam_record import ExamRecord
+from emgsim.files.findings import write_findings
 from emgsim.files.npz import read_npz
-from emgsim.findings_table import Heard, heard, muscle_row, place_rows
+from emgsim.journal import Journal, Line, read_journal, write_whole
 from emgsim.observer import observe
-from emgsim.record import RECORD, Journal, RunRecord, digest, fold, read_journal
-from emgsim.running import INTERRUPTED, Progress, exit_code, run, run_name, versions
-from emgsim.verdict import Measurement
-
-MOVES = ("insertion", "move", "seek")
-HOLES = 1  # of a muscle: the needle is led to every place through one
+from emgsim.preparing import TIMEOUT_S as PREPARE_TIMEOUT_S
+from emgsim.preparing import prepare as make_ready
+from emgsim.record import RECORD, RunRecord, fold
+from emgsim.resuming import is_intact, refuse_changed, refuse_empty
+from emgsim.run_stages import Progress
+from emgsim.running import (
+    INTERRUPTED,
+    REPORTS,
+    exit_code,
+    go_on,
+    preparation,
+    resume,
+    run,
+    run_name,
+)
+from emgsim.scenario import Scenario
 
 
 def examine(
@@ -51,6 +55,9 @@ def examine(
     seed: int | None = None,
     detector: str = BUILT_IN,
     detector_timeout_s: float = TIMEOUT_S,
+    prepare: str | None = None,
+    prepare_timeout_s: float = PREPARE_TIMEOUT_S,
+    files: Mapping[str, Path] | None = None,
     progress: Progress = lambda _: None,
 ) -> tuple[Path, ExamRecord]:
     """Examine every muscle on a rig and write the examination's folder.
@@ -63,8 +70,8 @@ def examine(
         Folder in which the examination's own folder is made.
     seed
         Takes the place of the examination's seed; it is one patient's, of all his muscles.
-    detector, detector_timeout_s, progress
-        As of `emgsim.running.run`.
+    detector, detector_timeout_s, prepare, prepare_timeout_s, files, progress
+        As of `emgsim.running.run`; the rig is prepared once, before the first muscle.
 
     Returns
     -------
@@ -79,44 +86,153 @@ def examine(
         What ended the examination; journals and record keep all that came before.
     """
     refuse_unarmed(rig)
+    how = preparation(prepare, prepare_timeout_s)
     seed = examination.seed if seed is None else seed
     examination = examination.model_copy(update={"seed": seed})
-    scenarios = {exam.muscle.name: examination.scenario(exam) for exam in examination.muscles}
     under_test = find_detector(detector, timeout_s=detector_timeout_s)
     began = datetime.now(UTC)
     run_id = run_name(began, examination.id, rig.id)
-    folder = out / run_id
+    tables = {"scenario": examination.resolved(), "rig": rig.resolved()}
+    muscles = _Muscles(examination, rig, under_test, progress)
+    first = {
+        "run_id": run_id,
+        "started": began.isoformat(timespec="seconds"),
+        "seed": seed,
+        **tables,
+        "detector": under_test.table(),
+        **provenance.table(),
+        "digests": provenance.digests(tables, files),
+        "previous": provenance.previous(out),
+        "prepare": how,
+    }
+    with Journal(out / run_id) as journal:
+        journal.append("run_started", **first)
+        return _carried_out(muscles, journal, how)
+
+
+def resume_examination(
+    folder: Path, *, progress: Progress = lambda _: None
+) -> tuple[Path, ExamRecord]:
+    """Go on with an interrupted examination: muscles that are done are kept, the rest are done.
+
+    Parameters
+    ----------
+    folder
+        The examination's.
+    progress
+        Called with one line per stage.
+
+    Returns
+    -------
+    folder : Path
+    record : ExamRecord
+
+    Raises
+    ------
+    InputError
+        If the folder holds no examination, or one that other code began.
+    UsageError
+        If the examination is still going on.
+    EmgsimError
+        What ended the examination again.
+    """
+    read_journal(folder)  # or it would be made here
     with Journal(folder) as journal:
-        journal.append(
-            "run_started",
-            run_id=run_id,
-            started=began.isoformat(timespec="seconds"),
-            seed=seed,
-            scenario=examination.resolved(),
-            rig=rig.resolved(),
-            detector=under_test.table(),
-            versions=versions(),
+        lines = read_journal(folder)
+        begun, where = fold(lines), str(folder)
+        refuse_empty(begun, where)
+        examination = examination_from(begun.scenario, f"{where}, its examination")
+        if begun.status == "completed":
+            record = _told_again(folder, begun)
+            progress(f"completed   nothing is left to do in {folder}")
+            return folder, record
+        rig = validated(Rig, begun.rig, f"{where}, its rig")
+        under_test = find_detector(begun.detector["name"], timeout_s=begun.detector["timeout_s"])
+        refuse_changed(begun, under_test, where)
+        refuse_unarmed(rig)
+        done = _done_muscles(begun, folder)
+        go_on(journal, done)
+        muscles = _Muscles(examination, rig, under_test, progress, done)
+        return _carried_out(muscles, journal, begun.prepare)
+
+
+def _done_muscles(record: RunRecord, folder: Path) -> tuple[str, ...]:
+    """Return the muscles whose record and findings are as the examination's journal has them."""
+    return tuple(
+        dict.fromkeys(
+            stage["name"]
+            for stage in record.stages
+            if is_intact(folder, f"{stage['name']}/{RECORD}", record.files)
+            and findings_file(folder / stage["name"], "observer").is_file()
         )
-        ending = "aborted"
-        try:
-            with _journalled(journal):
-                for muscle, scenario in scenarios.items():
-                    with _station(journal, muscle, progress):
-                        run(
-                            scenario,
-                            rig,
-                            into=folder / muscle,
-                            detector=detector,
-                            detector_timeout_s=detector_timeout_s,
-                            progress=progress,
-                        )
-                        _observe(folder / muscle, scenario.analysis.stretches)
-            ending = "completed"
-        finally:
-            record = _ended(journal, ending)
-            _report(folder, record)
-    progress(f"report      {folder / 'report.html'}")
+    )
+
+
+class _Muscles:
+    """The muscles of an examination, each the run of a scenario; those ``done`` are left alone."""
+
+    def __init__(
+        self,
+        examination: Examination,
+        rig: Rig,
+        detector: Detector,
+        progress: Progress,
+        done: tuple[str, ...] = (),
+    ) -> None:
+        self.rig, self.detector, self.progress = rig, detector, progress
+        self.done = done
+        self.scenarios = {
+            exam.muscle.name: examination.scenario(exam) for exam in examination.muscles
+        }
+
+    def execute(self, journal: Journal, how: Line) -> None:
+        """Examine each muscle that is not done; ``how`` is how the rig is prepared, if it is."""
+        left = {name: s for name, s in self.scenarios.items() if name not in self.done}
+        if self.done:
+            self.progress(f"kept        {', '.join(self.done)}")
+        if left and how:
+            make_ready(how["command"], journal, how["timeout_s"])
+        for muscle, scenario in left.items():
+            with _station(journal, muscle, self.progress):
+                folder = journal.folder / muscle
+                self._run(scenario, folder)
+                _observe(folder, scenario.analysis.stretches)
+
+    def _run(self, scenario: Scenario, folder: Path) -> None:
+        if (record := record_in(folder)) is not None and record.scenario:
+            resume(folder, progress=self.progress)
+            return
+        run(
+            scenario,
+            self.rig,
+            into=folder,
+            detector=self.detector.name,
+            detector_timeout_s=self.detector.timeout_s,
+            progress=self.progress,
+        )
+
+
+def _carried_out(muscles: _Muscles, journal: Journal, how: Line) -> tuple[Path, ExamRecord]:
+    """Carry an examination out, journal how it ended, and write its reports."""
+    ending, folder = "aborted", journal.folder
+    try:
+        with _journalled(journal):
+            muscles.execute(journal, how)
+        ending = "completed"
+    finally:
+        record = _ended(journal, ending)
+        _report(folder, record)
+    muscles.progress(f"report      {folder / 'report.html'}")
     return folder, record
+
+
+def _told_again(folder: Path, begun: RunRecord) -> ExamRecord:
+    """Return the record of a completed examination; its reports are written if they are not."""
+    concluded = conclude_examination(folder)
+    record = replace(concluded, run=replace(begun, measurements=concluded.run.measurements))
+    if not all((folder / name).is_file() for name in REPORTS):
+        _report(folder, record)
+    return record
 
 
 @contextmanager
@@ -128,6 +244,7 @@ def _journalled(journal: Journal) -> Iterator[None]:
         told = {"what": error.what, "where": error.where, "todo": error.todo}
         journal.append("error", **told, exit_code=error.exit_code)
         error.add_note(f"  kept: the muscles examined so far, in {journal.folder}")
+        error.add_note(f"  go on with: emgsim run --resume {journal.folder}")
         raise
     except KeyboardInterrupt:
         journal.append("error", what="interrupted", where="", todo="", exit_code=INTERRUPTED)
@@ -154,117 +271,23 @@ def _station(journal: Journal, muscle: str, progress: Progress) -> Iterator[None
     began_s = time.perf_counter()
     yield
     journal.append("stage", name=muscle, seconds=round(time.perf_counter() - began_s, 3))
-    name = f"{muscle}/{RECORD}"
-    journal.append("file", name=name, sha256=digest(journal.folder / name))
+    journal.file(f"{muscle}/{RECORD}")
 
 
 def _observe(folder: Path, done: tuple[Stretch, ...]) -> None:
     """Write what a perfect observer finds beside what the analysis found."""
     recording, truth = read_npz(folder / "wave" / "truth.npz")
     if truth is not None:
-        write_findings(_findings_file(folder, "observer"), observe(recording, truth, done))
-
-
-def _findings_file(folder: Path, finder: str) -> Path:
-    return folder / f"findings-{finder}.json"
+        write_findings(findings_file(folder, "observer"), observe(recording, truth, done))
 
 
 def _report(folder: Path, record: ExamRecord) -> None:
     from emgsim.report.exam_page import write_exam_page
     from emgsim.report.junit import junit_xml
 
-    (folder / RECORD).write_text(record.to_json(), encoding="utf-8")
-    (folder / "junit.xml").write_text(junit_xml(record.run), encoding="utf-8")
+    write_whole(folder / RECORD, record.to_json())
+    write_whole(folder / "junit.xml", junit_xml(record.run))
     write_exam_page(folder, record)
-
-
-# -- concluding ------------------------------------------------------------------------------------
-
-
-def conclude_examination(folder: Path) -> ExamRecord:
-    """Conclude an examination's record from its journal and the folders of its muscles' runs.
-
-    Parameters
-    ----------
-    folder
-        The examination's folder. Muscles that were not examined are inconclusive.
-
-    Raises
-    ------
-    InputError
-        If the folder has no journal, or a file in it cannot be read.
-    """
-    base = fold(read_journal(folder))
-    examination = examination_from(base.scenario, str(folder))
-    found = {
-        exam.muscle.name: findings_of(folder, examination, exam) for exam in examination.muscles
-    }
-    axes = axes_found(examination, found)
-    runs = {name: record for name in found if (record := _record(folder / name)) is not None}
-    measurements = (
-        *judge_examination(examination, found),
-        *(m for name, record in runs.items() for m in _judged(name, record)),
-    )
-    told = localised(axes) if examination.lesion or len(found) > 1 else {}
-    return ExamRecord(
-        run=replace(base, measurements=measurements),
-        muscles=tuple(
-            _muscle(examination, exam, found[exam.muscle.name], axes, runs.get(exam.muscle.name))
-            for exam in examination.muscles
-        ),
-        localisation=localisation_rows(examination.lesion, told),
-    )
-
-
-def findings_of(
-    folder: Path, examination: Examination, exam: MuscleExam
-) -> dict[str, tuple[Heard, ...]]:
-    """Return what was found in one muscle of an examination's folder, by who found it."""
-    done = stretches(examination.steps(exam)[0])
-    found = {}
-    for finder in FINDERS:
-        file = _findings_file(folder / exam.muscle.name, finder)
-        if file.is_file():
-            found[finder] = heard(read_findings(file), done)
-    return found
-
-
-def _record(folder: Path) -> RunRecord | None:
-    with suppress(InputError):  # it was not begun
-        return fold(read_journal(folder))
-    return None
-
-
-def _judged(muscle: str, record: RunRecord) -> Iterator[Measurement]:
-    """Yield what was judged of a muscle's run, under the muscle's name."""
-    for m in record.measurements:
-        if m.limit is not None:
-            id = f"{muscle}.{m.id}"
-            yield replace(m, id=id, limit=replace(m.limit, measurement=id))
-
-
-def _muscle(
-    examination: Examination,
-    exam: MuscleExam,
-    found: dict[str, tuple[Heard, ...]],
-    axes: Axes,
-    record: RunRecord | None,
-) -> dict[str, Any]:
-    """Return what the record tells of one muscle."""
-    name, (steps, seconds) = exam.muscle.name, examination.steps(exam)
-    return {
-        "name": name,
-        "folder": name,
-        "verdict": "not examined" if record is None else record.verdict,
-        "exit_code": None if record is None else record.exit_code,
-        "holes": HOLES,
-        "moves": sum(step.kind in MOVES for step in steps),
-        "seconds": seconds,
-        "shows": dict(exam.shows),
-        "row": {k: asdict(muscle_row(one, axes[name][k])) for k, one in found.items()},
-        "places": {k: [asdict(row) for row in place_rows(one)] for k, one in found.items()},
-        "axes": {k: axis_rows(axes[name][k]) for k in found},
-    }
 
 
 # -- on the clock ----------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from emgsim.recording import Event, Findings, FoundRun, FoundUnit
 
 COMMANDS = [
     "run", "simulate", "analyse", "conclude", "compare", "list", "rig list", "rig check",
-    "rig serve",
+    "rig serve", "diff", "runs list", "runs prune",
 ]
 ROOT = Path(emgsim.__file__).parents[1]
 
@@ -81,6 +81,16 @@ MISUSE = [
     ("analyse {silence} --scale 0", 2, "--scale"),
     ("analyse {sound}", 3, "--scale UV_PER_UNIT"),
     ("analyse {edf} --channel Force", 3, "the unit of 'Force' is 'N', no voltage"),
+    ("runs list --out {tmp}/no", 3, "no such folder of runs"),
+    ("runs prune --out {tmp}", 2, "--keep"),
+    ("runs prune --keep 0 --out {tmp}", 2, "--keep must be at least 1, got 0"),
+    ("runs prune --keep 1 --max-gb 0 --out {tmp}", 2, "--max-gb must be > 0, got 0"),
+    ("diff {tmp}", 2, "new"),
+    ("diff {tmp} {tmp}", 3, "cannot read the journal"),
+    ("run --resume {tmp}/no", 3, "cannot read the journal"),
+    ("run healthy_biceps --resume {tmp}", 2, "it cannot take SCENARIO"),
+    ("run healthy_biceps --prepare no_such", 2, "begins with no program"),
+    ("run healthy_biceps --prepare true --prepare-timeout-s 0", 2, "--prepare-timeout-s"),
     ("run healthy_biceps --detector no_such", 2, "neither a detector nor a program"),
     ("run healthy_biceps --detector-timeout-s 0", 2, "--detector-timeout-s"),
     ("compare {silence}", 2, "recording"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -14,8 +15,12 @@ from emgsim.bench.rig import load_rig
 from emgsim.cli import main
 from emgsim.errors import InputError, InstrumentError
 from emgsim.exam.examination import Examination, load_examination
+from emgsim.exam_folder import conclude_examination, findings_of
 from emgsim.exam_record import FINDERS
-from emgsim.examining import conclude_examination, examine, findings_of, tell_steps
+from emgsim.examining import examine, resume_examination, tell_steps
+from emgsim.journal import JOURNAL, read_journal
+from emgsim.record_diff import differences
+from emgsim.running import REPORTS
 
 SHORT = """
 schema = "emgsim.examination/1"
@@ -142,6 +147,8 @@ def test_a_pulled_cable_ends_the_examination_and_what_was_is_kept(tmp_path: Path
         examine(load_examination(short(tmp_path)), rig, out=tmp_path / "out")
     [folder] = (tmp_path / "out").iterdir()
     assert f"  kept: the muscles examined so far, in {folder}" in caught.value.__notes__
+    goes_on = [note for note in caught.value.__notes__ if "--resume" in note]
+    assert goes_on == [f"  go on with: emgsim run --resume {folder}"]
     record = record_of(folder)
     assert (record["status"], record["exit_code"], record["verdict"]) == ("aborted", 4, "aborted")
     assert record["muscles"][0]["verdict"] == "aborted"
@@ -214,3 +221,72 @@ def test_a_needle_outside_the_muscle_is_refused_before_anything_moves(
             examination.model_copy(update={"protocol": deep}), load_rig("virtual"), out=tmp_path
         )
     assert [path.name for path in tmp_path.iterdir()] == ["short.toml"]
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Examination, str]:
+    """Return an examination of two muscles, a place each, and a quick detector."""
+    words = f"import sys; open(sys.argv[2], 'w').write('{json.dumps({'units': []})}')"
+    script = tmp_path / "deaf.py"
+    script.write_text(words, encoding="utf-8")
+    text = short(tmp_path).read_text("utf-8").replace("[lesion]", SECOND + "\n[lesion]")
+    (tmp_path / "two.toml").write_text(text, encoding="utf-8")
+    loaded = load_examination(tmp_path / "two.toml", overrides=["protocol.depths=[0.5]"])
+    return loaded, f"{sys.executable} {script}"
+
+
+SECOND = """
+[[muscles]]
+muscle = "deltoid"
+shows = { active_denervation = "no" }
+"""
+
+
+@pytest.mark.slow
+def test_an_interrupted_examination_is_gone_on_with_muscle_by_muscle(
+    tmp_path: Path, two: tuple[Examination, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that is done is skipped, the broken one is gone on with, the record is the same."""
+    examination, detector = two
+    whole, _ = examine(examination, load_rig("virtual"), out=tmp_path / "a", detector=detector)
+    broken = Path(shutil.copytree(whole, tmp_path / "b" / whole.name))
+    for folder, last in ((broken, {"kind": "file"}), (broken / "deltoid", {"name": "align"})):
+        lines = read_journal(folder)
+        n = next(k for k, line in enumerate(lines, 1) if last.items() <= line.items())
+        rows = (folder / JOURNAL).read_bytes().splitlines(keepends=True)
+        (folder / JOURNAL).write_bytes(b"".join(rows[:n]) + b'{"kind": "sta')
+        for name in REPORTS:
+            (folder / name).unlink()
+    monkeypatch.setattr("emgsim.examining.run", None)
+    monkeypatch.setattr("emgsim.run_stages.play", None)
+    told: list[str] = []
+    _, record = resume_examination(broken, progress=told.append)
+    assert told[:3] == [
+        "kept        first_dorsal_interosseous", "-- deltoid", "kept        simulate, play, align"
+    ]  # fmt: skip
+    assert record.run.status == "completed"
+    found = differences(record_of(whole), record_of(broken))
+    assert found.is_equal
+    assert found.n_equal == len(record.run.measurements) > 20
+    assert main(["run", "--resume", str(broken)]) == record.run.exit_code == 5
+    assert record_of(broken) == json.loads(record.to_json())
+
+
+def test_an_examination_is_not_gone_on_with_by_other_code(
+    tmp_path: Path, two: tuple[Examination, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A muscle of each would be no examination; and a muscle's folder is none."""
+    examination, detector = two
+    monkeypatch.setattr("emgsim.examining.run", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        examine(examination, load_rig("virtual"), out=tmp_path / "a", detector=detector)
+    (folder,) = (tmp_path / "a").iterdir()
+    assert record_of(folder)["exit_code"] == 130
+    monkeypatch.setattr("emgsim.provenance.version", lambda _: "0.0")
+    with pytest.raises(InputError, match=r"numpy .*, now 0\.0"):
+        resume_examination(folder)
+
+
+def stopped(*_: object, **__: object) -> None:
+    """Stand for a user who has seen enough."""
+    raise KeyboardInterrupt

@@ -47,16 +47,16 @@ def signatures() -> dict[str, str]:
 
 def commands() -> dict[str, list[str]]:
     """Return each command with its options, as the command line knows them."""
-    from emgsim.cli import app, rig_app
+    from emgsim.cli import app, rigs, runs
 
     def options(command) -> list[str]:
         arguments = command.assemble_argument_collection()
         return sorted(" ".join(argument.names) for argument in arguments)
 
     found = {}
-    for parent, prefix in ((app, ""), (rig_app, "rig ")):
+    for parent, prefix in ((app, ""), (rigs.app, "rig "), (runs.app, "runs ")):
         for name in parent:
-            if not name.startswith("-") and name != "rig":
+            if not name.startswith("-") and name not in ("rig", "runs"):
                 found[prefix + name] = options(parent[name])
     return found
 

@@ -1,7 +1,11 @@
 """The journal and the record folded from it: whatever happened last, what came before is kept."""
 
+import fcntl
 import json
 import math
+import os
+import resource
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emgsim.errors import InputError
-from emgsim.record import JOURNAL, Journal, RunRecord, digest, fold, read_journal
+from emgsim.errors import InputError, UsageError
+from emgsim.journal import JOURNAL, Journal, digest, is_written, read_journal, write_whole
+from emgsim.record import RunRecord, fold
 from emgsim.verdict import Limit, Measurement, judge
 
 LIMIT = Limit(measurement="amplitude.error_pct.device", low=-1.0, high=1.0, unit="%")
@@ -23,7 +28,12 @@ MEASUREMENT = judge(
 def whole_run(journal: Journal) -> None:
     """Write one line of every kind, as a run does."""
     journal.append("run_started", run_id="r1", started="2026-01-01T00:00:00+00:00", seed=7,
-                   scenario={"id": "s"}, rig={"id": "virtual"}, versions={"numpy": "2"})
+                   scenario={"id": "s"}, rig={"id": "virtual"}, versions={"numpy": "2"},
+                   checkout={"commit": "c0ffee", "is_dirty": False}, host={"cores": 2},
+                   digests={"scenario": "cd"}, previous={"run_id": "r0", "sha256": "ef"},
+                   prepare={"command": "flash", "timeout_s": 9.0})
+    journal.append("prepare", values={"command": "flash", "exit_status": 0})
+    journal.append("arm", values={"by": "someone"})
     journal.append("stage", name="simulate", seconds=0.5)
     journal.append("identity", role="source", maker="K", model="33522B", serial="1", firmware="2")
     journal.append("plan", values={"vpp_open_v": np.float64(2.052), "n_points": np.int64(5)})
@@ -37,7 +47,12 @@ def whole_run(journal: Journal) -> None:
     journal.measurement(replace(MEASUREMENT, id="noise.added_uv.device", limit=None,
                                 verdict="not_judged"))
     journal.append("safe_state", confirmed=True)
+    journal.append("spool", name="wave/played.npz", sha256="cd")
     journal.append("error", what="w", where="here", todo="t", exit_code=4)
+    journal.append("run_ended", status="aborted", exit_code=4, ended="2026-01-01T00:00:30+00:00")
+    journal.append("resumed", when="2026-01-01T00:00:40+00:00", host={"cores": 2}, done=["play"])
+    journal.measurement(replace(MEASUREMENT, id="noise.added_uv.device", value=0.3, limit=None,
+                                verdict="not_judged"))
     journal.append("run_ended", status="completed", exit_code=0, ended="2026-01-01T00:01:00+00:00")
 
 
@@ -70,6 +85,21 @@ def test_every_kind_of_line_has_its_place_in_the_record(lines):
     assert record.stages == ({"name": "simulate", "seconds": 0.5},)
     assert record.errors[0]["exit_code"] == 4
     assert record.verdict == "pass"
+    assert record.checkout["commit"] == "c0ffee"
+    assert record.digests == {"scenario": "cd"}
+    assert record.previous["run_id"] == "r0"
+    assert record.prepare == {"command": "flash", "exit_status": 0}
+    assert record.arm == {"by": "someone"}
+    assert record.resumed[0]["done"] == ["play"]
+
+
+def test_of_two_measurements_of_one_id_the_later_one_counts(lines):
+    """It stands where the first one stood, so that the order is that of a run without repeats."""
+    ids = [line["id"] for line in lines if line["kind"] == "measurement"]
+    assert ids == [MEASUREMENT.id, "noise.added_uv.device", "noise.added_uv.device"]
+    record = fold(lines)
+    assert [(m.id, m.value) for m in record.measurements] == [
+        (MEASUREMENT.id, 0.2), ("noise.added_uv.device", 0.3)]
 
 
 @given(data=st.data())
@@ -77,9 +107,12 @@ def test_any_prefix_of_a_journal_folds(lines, data):
     """A run may die after any line: the record is aborted and holds all that came before."""
     n = data.draw(st.integers(0, len(lines)))
     record = fold(lines[:n])
+    if record.exit_code is not None and n < len(lines):
+        assert (lines[n - 1]["kind"], record.exit_code) == ("run_ended", 4)
     assert record.status == ("completed" if n == len(lines) else "aborted")
     assert record.verdict == ("pass" if n == len(lines) else "aborted")
-    assert len(record.measurements) == sum(row["kind"] == "measurement" for row in lines[:n])
+    made = {row["id"]: row["value"] for row in lines[:n] if row["kind"] == "measurement"}
+    assert {m.id: m.value for m in record.measurements} == made
     assert record.seed == (7 if n else 0)
     confirmed = any(row["kind"] == "safe_state" for row in lines[:n])
     assert record.output_off is (True if confirmed else None)  # never claimed, only recorded
@@ -200,7 +233,7 @@ def test_a_journal_is_appended_to_and_never_rewritten(tmp_path):
 def test_a_journal_that_was_edited_names_the_line(tmp_path):
     """Only the last line may be broken; another one is no crash but a hand."""
     (tmp_path / JOURNAL).write_text('{"kind": "stage"}\nbroken\n{"kind": "stage"}\n', "utf-8")
-    with pytest.raises(InputError, match="line 2 is no JSON") as caught:
+    with pytest.raises(InputError, match="line 2 is no line of a journal") as caught:
         read_journal(tmp_path)
     assert caught.value.where == str(tmp_path / JOURNAL)
 
@@ -219,3 +252,110 @@ def test_a_digest_is_the_sha_256_of_the_bytes(tmp_path):
     assert digest(tmp_path / "abc") == (
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
+
+
+def test_a_torn_last_line_is_cut_off_before_the_next_one(tmp_path):
+    """Half a line would spoil the whole one behind it; all that came before it stays."""
+    whole = '{"kind": "stage", "name": "one", "seconds": 0.0}\n'
+    for torn in ('{"kind": "sta', "\0\0\0", '{"kind"', "\xff"):
+        (tmp_path / JOURNAL).write_bytes(whole.encode() + torn.encode("latin-1"))
+        with Journal(tmp_path) as journal:
+            journal.append("stage", name="two", seconds=0.0)
+        assert [line["name"] for line in read_journal(tmp_path)] == ["one", "two"]
+        assert (tmp_path / JOURNAL).read_text("utf-8").startswith(whole)
+
+
+def test_a_whole_last_line_that_lacks_its_end_is_kept(tmp_path):
+    """It was written, all but its last byte: nothing is lost."""
+    (tmp_path / JOURNAL).write_text('{"kind": "stage", "name": "one", "seconds": 0.0}', "utf-8")
+    with Journal(tmp_path) as journal:
+        journal.append("stage", name="two", seconds=0.0)
+    assert [line["name"] for line in read_journal(tmp_path)] == ["one", "two"]
+
+
+def test_a_kind_that_nobody_knows_is_not_written_and_is_passed_over(tmp_path, lines):
+    """Strict on writing, tolerant on reading: a journal of a later version still folds."""
+    with Journal(tmp_path) as journal, pytest.raises(ValueError, match="got 'measurment'"):
+        journal.append("measurment", id="x")
+    assert read_journal(tmp_path) == []
+    strange = [{**lines[0], "weather": "fine"}, {"kind": "omen", "values": 1}, *lines[1:]]
+    assert fold(strange) == fold(lines)
+
+
+@pytest.mark.parametrize("row", ["[]", "7", '{"name": "x"}', '{"kind": 3}', "\xff"])
+def test_a_line_that_is_no_journals_is_refused(tmp_path, row):
+    """Whatever stands there, one clear error names the line."""
+    text = f'{{"kind": "stage"}}\n{row}\n'
+    (tmp_path / JOURNAL).write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match="line 2 is no line of a journal"):
+        read_journal(tmp_path)
+
+
+def test_a_journal_has_one_writer(tmp_path):
+    """A second one is refused while the first is open, and may write when it is closed."""
+    with Journal(tmp_path) as journal:
+        with pytest.raises(UsageError, match="still going on") as caught:
+            Journal(tmp_path)
+        journal.append("stage", name="one", seconds=0.0)
+        assert is_written(tmp_path)
+    assert caught.value.todo
+    assert not is_written(tmp_path)
+    assert not is_written(tmp_path / "nowhere")
+    Journal(tmp_path).close()
+
+
+def test_a_look_at_a_journal_keeps_nobody_from_writing_it(tmp_path):
+    """Whoever lists the runs at the moment when one begins holds its journal for an instant."""
+    (tmp_path / JOURNAL).touch()
+    with (tmp_path / JOURNAL).open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        leave = threading.Timer(0.03, fcntl.flock, (file, fcntl.LOCK_UN))
+        leave.start()
+        Journal(tmp_path).close()
+        leave.join()
+
+
+def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path):
+    """The line is refused with what to do, and the next one does not stand behind half of it."""
+    with Journal(tmp_path) as journal:
+        journal.append("stage", name="one", seconds=0.0)
+        size = (tmp_path / JOURNAL).stat().st_size
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, limits[1]))
+        try:
+            with pytest.raises(UsageError, match="the journal: File too large") as told:
+                journal.append("stage", name="two", seconds=0.0)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert "emgsim runs prune" in told.value.todo
+        journal.append("stage", name="three", seconds=0.0)
+    assert [line["name"] for line in read_journal(tmp_path)] == ["one", "three"]
+
+
+def test_the_disk_has_line_file_and_folder_before_the_run_goes_on(tmp_path, monkeypatch):
+    """The journal's lines, what they name, and the entries in the folders."""
+    synced = []
+
+    def fsync(number):
+        synced.append(os.readlink(f"/proc/self/fd/{number}"))
+
+    monkeypatch.setattr("os.fsync", fsync)
+    folder = tmp_path / "run"
+    with Journal(folder) as journal:
+        assert synced == [str(folder), str(tmp_path)]
+        journal.append("stage", name="one", seconds=0.0)
+        assert synced[2:] == [str(folder / JOURNAL)]
+        (folder / "a.npz").write_bytes(b"abc")
+        journal.file("a.npz")
+        assert synced[3:] == [str(folder / "a.npz"), str(folder / JOURNAL)]
+    assert fold(read_journal(folder)).files == {"a.npz": digest(folder / "a.npz")}
+
+
+def test_a_report_is_there_whole_or_not_at_all(tmp_path):
+    """Its name is given to it when it is finished."""
+    (tmp_path / "record.json").write_text("old")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(tmp_path / "record.json", "new \ud800")
+    assert (tmp_path / "record.json").read_text() == "old"
+    write_whole(tmp_path / "record.json", "new")
+    assert (tmp_path / "record.json").read_text() == "new"

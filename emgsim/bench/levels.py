@@ -84,7 +84,7 @@ def plan_levels(
     SafetyError
         If the device or the generator would see more than the rig's limits.
     """
-    longest_s = source.max_points / (2 * band_hz)
+    longest_s = longest_playback_s(source, band_hz)
     if program.duration_s > longest_s:
         raise UsageError(
             f"a playback of {program.duration_s:.4g} s does not fit the generator's "
@@ -92,14 +92,27 @@ def plan_levels(
             where=f"rig {rig.id}",
             todo="shorten the scenario, or use a generator with more memory",
         )
+    plan, volts = laid_out(program, rig, source, band_hz, code_bits)
+    _check_limits(rig, source, plan.peak_at_device_uv, plan.vpp_open_v)
+    return plan, volts
+
+
+def longest_playback_s(source: SourceLimits, band_hz: float) -> float:
+    """Return what the generator's memory holds at twice the device's band."""
+    return source.max_points / (2 * band_hz)
+
+
+def laid_out(
+    program: Program, rig: Rig, source: SourceLimits, band_hz: float, code_bits: int = 16
+) -> tuple[LevelPlan, Floats]:
+    """Do as `plan_levels` does, whether a limit allows it or not: for telling, not for playing."""
     fastest_hz = min(source.max_points / program.duration_s, OVER_BAND * band_hz)
-    rate_hz = 1000.0 * np.floor(min(fastest_hz, source.max_rate_hz) / 1000)
+    rate_hz = 1000.0 * max(1.0, np.floor(min(fastest_hz, source.max_rate_hz) / 1000))
     volts = source_points(program.samples_uv, program.rate_hz, rate_hz)  # microvolts, so far
     peak_uv = max(float(volts.max()), -float(volts.min()))
     volts *= 1e-6 / rig.device_volts_per_open_volt  # in place: millions of points
     peak_v = max(float(volts.max()), -float(volts.min()))
     vpp_v = max(SMALLEST_VPP_V, float(f"{2 * peak_v * HEADROOM:.4g}"))
-    _check_limits(rig, source, peak_uv, vpp_v)
     lsb_v = vpp_v / (2**code_bits - 1)
     return LevelPlan(
         source_rate_hz=float(rate_hz),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emgsim.bench.exposure import device_limits
 from emgsim.bench.levels import LevelPlan, plan_levels
 from emgsim.bench.program import Program
 from emgsim.bench.station import Station
+from emgsim.bench.watch import Watch
+from emgsim.errors import SafetyError
 from emgsim.instruments.base import (
     CaptureSettings,
     ChannelSetup,
+    Device,
     DeviceBlock,
     SourceSettings,
     UploadReceipt,
@@ -25,7 +30,8 @@ SCOPE_OVER_BAND = 4.0  # its rate over the device's band, where its memory holds
 MONITOR_HEADROOM = 1.5  # the monitor output carries the device's gain error and its noise too
 TAIL_S = 0.15  # read past the end of the playback
 LEAD_BOUND_S = 0.5  # what a serial link can hold before the trigger is acknowledged
-READ_S = 1.0  # samples asked of the device at a time
+LOOK_S = 0.02  # of the device's time, between two looks at what it hears
+CHECK_S = 0.1  # the same, at the lid and at the permit
 DEVICE_TIMEOUT_S = 20.0
 
 
@@ -88,11 +94,16 @@ def load_program(station: Station, program: Program) -> tuple[LevelPlan, UploadR
     return plan, receipt
 
 
-def play(station: Station, plan: LevelPlan, catch: Catch) -> None:
+def play(station: Station, program: Program, plan: LevelPlan, catch: Catch) -> None:
     """Play the loaded program once, and put what is captured into ``catch`` as it comes.
 
     The device streams before the trigger, so nothing is missed; how long before does not matter,
     as the markers tell where the program begins.
+
+    Raises
+    ------
+    SafetyError
+        If the device hears what cannot come of the program, or the rig may not stay energised.
     """
     rig, device = station.rig, station.device
     source_v = plan.vpp_open_v * plan.load_factor
@@ -105,11 +116,19 @@ def play(station: Station, plan: LevelPlan, catch: Catch) -> None:
         plan.duration_s,
         SCOPE_OVER_BAND * station.profile.band_hz[1],
     )
+    # The samples before the trigger are not known in number: read until the program, begun at
+    # the latest when the trigger was acknowledged, is certainly over.
+    n_samples = round((plan.duration_s + LEAD_BOUND_S + TAIL_S) * device.rate_hz)
+    look = _looking(station, program)
     station.source.energise()
     station.capture.arm()
     device.start()
     station.source.trigger()
-    _read_device(station, plan, catch)
+    try:
+        listen(device, n_samples, catch, look)
+    except SafetyError:
+        station.source.safe()  # at once: whoever caught it on the way out would be later
+        raise
     station.capture.wait(DEVICE_TIMEOUT_S)
     station.source.safe()
     device.stop()
@@ -120,14 +139,42 @@ def play(station: Station, plan: LevelPlan, catch: Catch) -> None:
     )
 
 
-def _read_device(station: Station, plan: LevelPlan, catch: Catch) -> None:
-    # The samples before the trigger are not known in number: read until the program, begun at
-    # the latest when the trigger was acknowledged, is certainly over.
-    device = station.device
-    wanted = round((plan.duration_s + LEAD_BOUND_S + TAIL_S) * device.rate_hz)
-    step = round(READ_S * device.rate_hz)
-    read = 0
-    while read < wanted:
-        block = device.read_block(min(step, wanted - read), DEVICE_TIMEOUT_S)
+def _looking(station: Station, program: Program) -> Callable[[DeviceBlock], None]:
+    """Return what looks at each block: whether it may come of the program, and at the rig."""
+    rig, profile, device = station.rig, station.profile, station.device
+    limit_mv, _ = device_limits(rig, rig.state(station.source.state))
+    watch = Watch(program, device.rate_hz, limit_mv, f"rig {rig.id}")
+    checked_at = 0
+
+    def look(block: DeviceBlock) -> None:
+        nonlocal checked_at
+        watch.see(block.counts[:, 0].astype(np.float64) * profile.scale_uv_per_count)
+        if block.first_sample - checked_at >= CHECK_S * device.rate_hz:
+            checked_at = block.first_sample
+            station.check()
+
+    return look
+
+
+def listen(
+    device: Device, n_samples: int, catch: Catch, look: Callable[[DeviceBlock], None]
+) -> None:
+    """Read the device in short blocks, keep each, and let somebody look at it.
+
+    Parameters
+    ----------
+    device
+        Streaming already.
+    n_samples
+        How many; a few more may come.
+    catch
+        Takes every block, before it is looked at.
+    look
+        Raises what must end the playback.
+    """
+    step, n = max(1, round(LOOK_S * device.rate_hz)), 0
+    while n < n_samples:
+        block = device.read_block(min(step, n_samples - n), DEVICE_TIMEOUT_S)
         catch.device_blocks.append(block)
-        read += block.counts.shape[0]
+        n += block.counts.shape[0]
+        look(block)

@@ -27,7 +27,7 @@ FITTED_S = (0.8, 1.8)
 SMALLEST_VPP_V = 0.02
 LEVEL_OF_LIMIT = 0.5  # of what the device may see
 TOLERANCE = 0.1  # of the ratio: the device's own gain is not known better
-FLOOR = 3e-5  # of the level: what noise may look like
+FLOOR = 1e-5  # of the level: what noise may look like
 
 
 def probe(source: GuardedSource, device: Device, profile: DeviceProfile) -> float:
@@ -63,7 +63,7 @@ def probe(source: GuardedSource, device: Device, profile: DeviceProfile) -> floa
     finally:
         source.off()
         device.stop()
-    microvolts = block.counts[:, 0] * profile.scale_uv_per_count
+    microvolts = block.counts[:, 0].astype(np.float64) * profile.scale_uv_per_count
     heard_v = 1e-6 * _amplitude(microvolts, device.rate_hz, actual.rate_hz / POINTS_OF_PERIOD)
     measured = heard_v / (peak_v * rig.load_factor_in(state))
     if abs(measured - state.differential) > TOLERANCE * state.differential + FLOOR:

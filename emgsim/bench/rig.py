@@ -83,6 +83,7 @@ class SourceRole(_Table):
     output_ohm: float = Field(50.0, gt=0)
     noise_mv_rms: float = Field(ge=0)  # at the open output, 10 kHz band
     filter: Literal["NORM", "STEP", "OFF"] = "NORM"
+    max_points: int = Field(1_000_000, ge=1000)  # its memory, for a plan; a run asks itself
 
 
 class FixtureState(_Table):
@@ -243,6 +244,13 @@ class Rig(_Table):
         states = self.fixture.states
         if THROUGH in states:
             yield f"fixture.states.{THROUGH}: it is what [fixture] itself describes"
+        relays: dict[frozenset[int], str] = {frozenset(): THROUGH}
+        for name, state in states.items() if self.switch is not None else ():
+            other = relays.setdefault(frozenset(state.relays), name)
+            if other != name:
+                yield (
+                    f"fixture.states.{name}.relays: {list(state.relays)} are those of {other!r} too"
+                )
         if self.safe_state.fixture not in {"", THROUGH, *states}:
             yield (
                 f"safe_state.fixture must be a state of the fixture, "

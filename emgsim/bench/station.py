@@ -1,18 +1,56 @@
-"""Opening a rig: every instrument identified, the source guarded, all closed in reverse order."""
+"""Opening a rig: nobody else holds it, every instrument is the right one, the source is guarded.
+
+In this order, and closed in reverse: the permit, the locks, the virtual rig's server if it is one,
+the guard, the instruments; then their identities, the fixture's state, and the proof that the
+divider is there. Nothing is driven before all that came earlier has succeeded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from emgsim.bench.arming import permit
+from emgsim.bench.arming import Now, Permit, permit, utc_now
+from emgsim.bench.fixture import Fixture
+from emgsim.bench.guard import Guard
 from emgsim.bench.guarded_source import GuardedSource
-from emgsim.bench.rig import Rig
+from emgsim.bench.locks import hold
+from emgsim.bench.probing import probe
+from emgsim.bench.rig import (
+    OPERATOR,
+    THROUGH,
+    CaptureRole,
+    DeviceRole,
+    Expected,
+    Rig,
+    SourceRole,
+    SwitchRole,
+)
 from emgsim.bench.served import ServedRig
-from emgsim.instruments.base import Capture, Device, Identity, SourceCaps
+from emgsim.errors import EmgsimError, InstrumentError, SafetyError
+from emgsim.instruments.base import Capture, Device, Identity, Source, SourceCaps, Switch
+from emgsim.instruments.drivers import Role
 from emgsim.instruments.drivers import load as load_driver
+from emgsim.instruments.off import OffOrder
 from emgsim.instruments.profiles import DeviceProfile
+
+GUARD_LOG = "guard.jsonl"
+SOURCE_OFF = "source.off"  # the one step that must be confirmed
+OFF_TIMEOUT_S = 2.0  # how long the guard tries
+
+
+@dataclass(frozen=True)
+class SafeStep:
+    """What became of one step into the safe state."""
+
+    name: str
+    confirmed: bool
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -20,12 +58,74 @@ class Station:
     """An opened rig."""
 
     rig: Rig
+    permit: Permit
     source: GuardedSource
     source_caps: SourceCaps
     capture: Capture
     device: Device
+    fixture: Fixture
     profile: DeviceProfile
     identities: dict[str, Identity]
+    facts: dict[str, float] = field(default_factory=dict)  # for the record
+
+    def check(self) -> None:
+        """Look whether the rig may stay energised: who vouches for it, and the watched input.
+
+        Raises
+        ------
+        SafetyError
+            If the permit has expired, or the input is open.
+        """
+        self.permit.refuse_if_over(utc_now())
+        number, switch = self.rig.interlock.monitored_input, self.fixture.switch
+        if number is not None and switch is not None and not switch.input_closed(number):
+            raise SafetyError(
+                f"input {number} is open: the lid was opened, or a lead came off",
+                where=f"rig {self.rig.id}, interlock.monitored_input",
+                todo="the output was switched off; close the lid, look, and begin a new run",
+            )
+
+    def make_safe(self) -> tuple[SafeStep, ...]:
+        """Take the steps into the safe state, each within its time, whatever became of the others.
+
+        Nothing can be energised with this station afterwards.
+        """
+        steps: dict[str, Callable[[], None]] = {
+            SOURCE_OFF: self.source.safe,
+            "fixture.safe": self.fixture.safe,
+            "device.idle": self.device.stop,
+        }
+        deadline_s = self.rig.safe_state.deadline_s
+        return tuple(_within(name, steps[name], deadline_s) for name in self.rig.safe_state.order)
+
+    def into(self, state: str) -> None:
+        """Bring the fixture into a state, and count volts through it from now on.
+
+        Raises
+        ------
+        EmgsimError
+            As of `emgsim.bench.fixture.Fixture.into`.
+        """
+        self.fixture.into(state)
+        self.source.goes_through(state)
+
+
+def _within(name: str, step: Callable[[], None], deadline_s: float) -> SafeStep:
+    """Take a step, and give it up after its time; what it meets is told and not raised."""
+    failure: list[str] = []
+
+    def taken() -> None:
+        try:
+            step()
+        except Exception as error:
+            failure.append(error.what if isinstance(error, EmgsimError) else repr(error))
+
+    thread = threading.Thread(target=taken, name=name, daemon=True)
+    thread.start()
+    thread.join(deadline_s)
+    if thread.is_alive():
+        return SafeStep(name, confirmed=False, why=f"not done within {deadline_s:g} s")
+    return SafeStep(name, confirmed=not failure, why="".join(failure))
 
 
 def device_profile(rig: Rig) -> DeviceProfile:
@@ -45,42 +145,160 @@ def refuse_unarmed(rig: Rig) -> None:
 
 
 @contextmanager
-def open_station(rig: Rig, seed: int) -> Iterator[Station]:
+def open_station(
+    rig: Rig, seed: int, *, run_id: str = "", log: Path | None = None, now: Now = utc_now
+) -> Iterator[Station]:
     """Open a rig, and leave its output off and its ports closed on every way out.
 
-    A virtual rig is started for it; a real one would have to be armed by a person first.
+    Parameters
+    ----------
+    rig
+        A virtual rig is served for it; a real one must be armed.
+    seed
+        Of the virtual rig's noise.
+    run_id
+        What the rig is held for, told to those who wait for it.
+    log
+        Where the guard process writes; by default into a temporary folder.
+    now
+        Tells the time on the wall.
 
     Raises
     ------
     SafetyError
-        If the rig is a real one: this version cannot arm.
+        If nobody vouches for a real rig, or the divider is not there.
     LinkError, InstrumentError
-        If an instrument does not answer or is not the one that the rig file names.
+        If somebody else holds it, or an instrument does not answer or is not the one that the rig
+        file names.
     """
-    allowed = permit(rig)
-    profile = device_profile(rig)
+    allowed = permit(rig, now=now)
     with ExitStack() as stack:
-        served = stack.enter_context(ServedRig(rig, seed))
-        address = served.addresses
-        source = stack.enter_context(
-            load_driver("source", rig.source.driver).open(
-                address["source"], timeout_s=rig.link_timeout_s
-            )
+        lock = rig.lock
+        held = stack.enter_context(
+            hold(_lock_keys(rig), wait_s=lock.wait_s, run_id=run_id, expires_s=lock.expires_s)
         )
-        guarded = stack.enter_context(GuardedSource(source, rig, allowed))
-        capture = stack.enter_context(
-            load_driver("capture", rig.capture.driver).open(
-                address["capture"], timeout_s=rig.link_timeout_s
-            )
+        addresses = {role: part.resource for role, part in _parts(rig).items()}
+        if rig.kind == "virtual":
+            served = stack.enter_context(ServedRig(rig, seed)).addresses
+            addresses = {role: served[role] for role in addresses}
+        station = _wired(stack, rig, addresses, _Guarding(allowed, held, log, now))
+        _refuse_strangers(station)
+        station.into(THROUGH)
+        station.check()
+        if not station.source.is_verified:
+            ratio = probe(station.source, station.device, station.profile)
+            station.facts["divider_ratio"] = ratio
+        yield station
+
+
+@dataclass(frozen=True)
+class _Guarding:
+    """What a source is guarded with."""
+
+    permit: Permit
+    locks: tuple[int, ...]
+    log: Path | None
+    now: Now
+
+
+def _wired(stack: ExitStack, rig: Rig, addresses: dict[Role, str], guarding: _Guarding) -> Station:
+    """Open every part, the guard before them all."""
+    drivers = {role: load_driver(role, part.driver) for role, part in _parts(rig).items()}
+    guard = (
+        _guard(stack, drivers["source"], addresses["source"], guarding) if rig.has_guard else None
+    )
+    profile = device_profile(rig)
+
+    def opened(role: Role, **options: object) -> Any:
+        driver = drivers[role]
+        link = driver.open(addresses[role], timeout_s=rig.link_timeout_s, **options)
+        return stack.enter_context(link)
+
+    source: Source = opened("source")
+    guarded = stack.enter_context(
+        GuardedSource(source, rig, guarding.permit, guard=guard, now=guarding.now)
+    )
+    capture: Capture = opened("capture")
+    device: Device = opened("device", profile=profile)
+    switch: Switch | None = opened("switch") if "switch" in drivers else None
+    identities = {
+        "source": guarded.identify(),
+        "capture": capture.identify(),
+        "device": device.identify(),
+    }
+    if switch is not None:
+        identities["switch"] = switch.identify()
+    return Station(
+        rig=rig,
+        permit=guarding.permit,
+        source=guarded,
+        source_caps=source.caps,
+        capture=capture,
+        device=device,
+        fixture=Fixture(rig, lambda: guarded.is_on, switch),
+        profile=profile,
+        identities=identities,
+    )
+
+
+def _parts(rig: Rig) -> dict[Role, SourceRole | CaptureRole | DeviceRole | SwitchRole]:
+    """Return what has a driver and an address, by role; a person has neither."""
+    parts: dict[Role, SourceRole | CaptureRole | DeviceRole | SwitchRole] = {
+        "source": rig.source,
+        "capture": rig.capture,
+        "device": rig.device,
+    }
+    if rig.switch is not None and rig.switch.driver != OPERATOR:
+        parts["switch"] = rig.switch
+    return parts
+
+
+def _lock_keys(rig: Rig) -> tuple[str, ...]:
+    """Return what only one process may hold; the parts of a virtual rig are nobody else's."""
+    if rig.kind == "virtual":
+        return ()
+    return rig.lock.keys or tuple(part.resource for part in _parts(rig).values())
+
+
+def _off_order(driver: type[Source], address: str) -> OffOrder:
+    """Return how the guard switches a generator off."""
+    messages = getattr(driver, "off_messages", None)
+    query = getattr(driver, "off_query", None)
+    if not messages or not query:
+        raise SafetyError(
+            f"the driver {driver.__name__} does not say how its output is switched off by another "
+            "process",
+            todo="give it off_messages and off_query, or set safe_state.guard = false",
         )
-        device = stack.enter_context(
-            load_driver("device", rig.device.driver).open(
-                address["device"], profile=profile, timeout_s=rig.link_timeout_s
-            )
-        )
-        identities = {
-            "source": guarded.identify(),
-            "capture": capture.identify(),
-            "device": device.identify(),
-        }
-        yield Station(rig, guarded, source.caps, capture, device, profile, identities)
+    question, answer = query
+    return OffOrder(address, tuple(messages), question, answer, timeout_s=OFF_TIMEOUT_S)
+
+
+def _guard(stack: ExitStack, driver: type[Source], address: str, guarding: _Guarding) -> Guard:
+    """Start the process that switches the generator off when this one cannot."""
+    log = guarding.log
+    if log is None:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="emgsim-guard-"))
+        log = Path(folder) / GUARD_LOG
+    order = _off_order(driver, address)
+    return stack.enter_context(Guard([order], log, pass_fds=guarding.locks))
+
+
+def _refuse_strangers(station: Station) -> None:
+    """Refuse another instrument than the rig file and the person who armed it mean."""
+    rig = station.rig
+    wanted: dict[str, Expected] = {
+        "source": rig.source.expect,
+        "capture": rig.capture.expect,
+        "device": rig.device.expect,
+    }
+    for role, expect in wanted.items():
+        who = station.identities[role]
+        for name, value in (("model", expect.model), ("serial", expect.serial)):
+            if value and getattr(who, name) != value:
+                raise InstrumentError(
+                    f"the {role} must have the {name} {value!r}, and {who} answers",
+                    where=f"rig {rig.id}, {role}.expect.{name}",
+                    todo="check the address, or the rig file",
+                )
+    station.permit.refuse_other_device(station.identities["device"].serial)

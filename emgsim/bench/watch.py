@@ -7,6 +7,8 @@ lets it expect at that time.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -17,7 +19,8 @@ from emgsim.errors import SafetyError
 Floats = NDArray[np.float64]
 
 BLOCK_S = 0.010  # of the device, between two looks
-NEAR_S = 0.050  # either way: delays of the chain, and clocks that drift apart
+NEAR_S = 0.020  # either way: the beginning is known no better
+DRIFT = 1e-4  # of the time since then: clocks that run apart
 TOO_MUCH = 3.0  # times what is expected: no gain error of a working device is as large
 FLOOR_OF_LIMIT = 0.05  # what is heard in silence may be so much of the limit: noise is a finding
 BEGUN_OF_PEAK = 0.5  # of the first marker: the program has begun
@@ -46,7 +49,8 @@ class Watch:
         padded = np.zeros(n * of_block)
         padded[: program.samples_uv.size] = np.abs(program.samples_uv)
         peaks_uv = padded.reshape(n, of_block).max(axis=1)
-        near = 2 * round(NEAR_S / BLOCK_S) + 1
+        near_s = NEAR_S + DRIFT * program.duration_s
+        near = 2 * math.ceil(near_s / BLOCK_S) + 1
         self._allowed_uv = np.maximum(
             TOO_MUCH * ndimage.maximum_filter1d(peaks_uv, near, mode="nearest"),
             1e3 * FLOOR_OF_LIMIT * limit_mv,

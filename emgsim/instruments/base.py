@@ -1,4 +1,4 @@
-"""What a source, a capture and a device can do: three protocols and the values they exchange.
+"""What source, capture, device and switch can do: four protocols and the values they exchange.
 
 Volts at an instrument are open-circuit volts unless the name says otherwise. A driver class has
 ``api = 1`` and a class method ``open(address, *, timeout_s)`` (``SerialFrames.open`` also takes
@@ -272,6 +272,31 @@ class Device(Protocol):
 
     def close(self) -> None:
         """Give the port back; closing twice is allowed."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class Switch(Protocol):
+    """Sets the relays that join source and device, and reads contacts such as that of a lid."""
+
+    api: ClassVar[int]
+
+    def identify(self) -> Identity:
+        """Ask who answers."""
+
+    def set_relays(self, relays: frozenset[int]) -> None:
+        """Switch these relays on and all others off, and verify it by a query."""
+
+    def relays(self) -> frozenset[int]:
+        """Read which relays are on."""
+
+    def input_closed(self, number: int) -> bool:
+        """Read a contact; a broken wire must read as open."""
+
+    def close(self) -> None:
+        """Give the link back and leave the relays as they are; closing twice is allowed."""
 
     def __enter__(self) -> Self: ...
 

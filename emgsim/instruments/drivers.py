@@ -1,7 +1,7 @@
 """Finds driver classes by name: a table of our own, extended by entry points.
 
-A package adds drivers under the entry points ``emgsim.sources``, ``emgsim.captures`` and
-``emgsim.devices``. A name of the table cannot be taken over.
+A package adds drivers under the entry points ``emgsim.sources``, ``emgsim.captures``,
+``emgsim.devices`` and ``emgsim.switches``. A name of the table cannot be taken over.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import Any, Literal
 from emgsim.errors import InputError
 from emgsim.instruments.base import API
 
-Role = Literal["source", "capture", "device"]
+Role = Literal["source", "capture", "device", "switch"]
 
 GROUPS: dict[Role, str] = {
     "source": "emgsim.sources",
     "capture": "emgsim.captures",
     "device": "emgsim.devices",
+    "switch": "emgsim.switches",
 }
 OURS: dict[Role, dict[str, tuple[str, str]]] = {
     "source": {"keysight.33500": ("emgsim.instruments.keysight_33500", "Keysight33500")},
@@ -30,6 +31,7 @@ OURS: dict[Role, dict[str, tuple[str, str]]] = {
         )
     },
     "device": {"serial.frames": ("emgsim.instruments.serial_frames", "SerialFrames")},
+    "switch": {"numato.relays": ("emgsim.instruments.numato_relays", "NumatoRelays")},
 }
 
 
@@ -44,7 +46,7 @@ def load(role: Role, name: str) -> type[Any]:
     Parameters
     ----------
     role
-        ``source``, ``capture`` or ``device``.
+        ``source``, ``capture``, ``device`` or ``switch``.
     name
         Name as a rig file gives it, for example ``keysight.33500``.
 

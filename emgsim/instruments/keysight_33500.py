@@ -29,7 +29,7 @@ from emgsim.instruments.base import (
     UploadReceipt,
     read_identity,
 )
-from emgsim.instruments.scpi import ScpiLink, is_close
+from emgsim.instruments.scpi import ScpiLink, is_close, is_word
 from emgsim.instruments.transport import VisaLink
 
 FULL_SCALE_CODE = 32767
@@ -39,6 +39,14 @@ MAX_VPP_OPEN_V = 20.0
 MAX_RATE_HZ = {"335": 250e6, "336": 1e9}  # by the first digits of the model, data sheets
 NAME_RULE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,11}")
 UPLOAD_TIMEOUT_S = 60.0
+KEPT = {  # without these a playback is endless, or another one altogether
+    "SOUR1:FUNC": "ARB",
+    "SOUR1:VOLT:UNIT": "VPP",
+    "SOUR1:BURS:MODE": "TRIG",
+    "SOUR1:BURS:STAT": "ON",
+    "TRIG1:SOUR": "BUS",
+    "OUTP1:POL": "NORM",
+}
 
 
 class Keysight33500:
@@ -56,6 +64,7 @@ class Keysight33500:
         self._caps: SourceCaps | None = None
         self._settings: SourceSettings | None = None
         self._waveform = ""
+        self._n_points = 0
 
     @classmethod
     def open(cls, address: str, *, timeout_s: float = 5.0) -> Self:
@@ -152,7 +161,7 @@ class Keysight33500:
         self._link.tell(":FORM:BORD SWAP;:SOUR1:DATA:VOL:CLE")
         n_bytes = self._link.tell_block(f":SOUR1:DATA:ARB:DAC {name},", codes)
         self._link.finish(f"the upload of {len(codes)} points", timeout_s=UPLOAD_TIMEOUT_S)
-        self._waveform = name
+        self._waveform, self._n_points = name, len(codes)
         digest = hashlib.sha256(codes.tobytes()).hexdigest()
         return UploadReceipt(name, len(codes), n_bytes, digest, 0, quantisation_rms_v)
 
@@ -167,6 +176,7 @@ class Keysight33500:
             raise UsageError(f"arm() needs {missing} before it", where=self._link.address)
         self._link.choose("SOUR1:FUNC:ARB", self._waveform)
         self._read_back()
+        self._check_length()
         self._link.check_errors("arm")
         self._link.choose("OUTP1", "ON")
 
@@ -208,6 +218,7 @@ class Keysight33500:
     def _put_voltage_frame(self, settings: SourceSettings) -> None:
         link, factor = self._link, _load_factor(settings.load_ohm)
         link.put("OUTP1:LOAD", settings.load_ohm)
+        link.choose("OUTP1:POL", "NORM")
         link.choose("SOUR1:FUNC", "ARB")
         link.choose("SOUR1:VOLT:UNIT", "VPP")
         floor = 1e-4 * settings.vpp_open_v
@@ -224,11 +235,22 @@ class Keysight33500:
         link.choose("TRIG1:SOUR", "BUS")
         link.choose("SOUR1:BURS:STAT", "ON")
 
+    def _check_length(self) -> None:
+        """Refuse a waveform of the right name and another length; its codes cannot be asked for."""
+        n_points = self._link.ask_number(":SOUR1:DATA:ATTR:POIN?")
+        if n_points != self._n_points:
+            raise _changed(
+                "the waveform's length", f"{self._n_points}", f"{n_points:g}", self._link.address
+            )
+
     def _read_back(self) -> SourceSettings:
         """Read all settings at once, and refuse a set that is not what was configured."""
         wanted, ask = self._settings, self._link.ask_number
         if wanted is None:
             raise UsageError("no settings to compare with", where=self._link.address)
+        for header, word in KEPT.items():
+            if not is_word(answer := self._link.ask(f":{header}?"), word):
+                raise _changed(header, word, answer, self._link.address)
         load_ohm = ask(":OUTP1:LOAD?")
         factor = _load_factor(load_ohm)
         actual = replace(
@@ -236,12 +258,25 @@ class Keysight33500:
             rate_hz=ask(":SOUR1:FUNC:ARB:SRAT?"),
             vpp_open_v=ask(":SOUR1:VOLT?") / factor,
             offset_open_v=ask(":SOUR1:VOLT:OFFS?") / factor,
-            cycles=round(ask(":SOUR1:BURS:NCYC?")),
+            cycles=_whole(ask(":SOUR1:BURS:NCYC?")),
             load_ohm=load_ohm,
             filter=cast(Filter, self._link.ask(":SOUR1:FUNC:ARB:FILT?")),
         )
         _check_same(wanted, actual, self._link.address)
         return actual
+
+
+def _whole(value: float) -> int:
+    """Return a number of cycles; an endless burst is none that was ever asked for."""
+    return round(value) if math.isfinite(value) else -1
+
+
+def _changed(name: str, wanted: str, actual: str, address: str) -> InstrumentError:
+    return InstrumentError(
+        f"{name} was set to {wanted}, but reads back {actual} later",
+        where=address,
+        todo="look for settings in conflict, for another client, and for a hand at the front panel",
+    )
 
 
 def _load_factor(load_ohm: float) -> float:
@@ -306,13 +341,6 @@ def _check_same(wanted: SourceSettings, actual: SourceSettings, address: str) ->
     for name in ("load_ohm", "rate_hz", "vpp_open_v", "offset_open_v", "cycles"):
         want, got = getattr(wanted, name), getattr(actual, name)
         if not is_close(got, want, within=1e-4, floor=floors.get(name, 0.0)):
-            raise InstrumentError(
-                f"{name} was set to {want:g}, but reads back {got:g} later",
-                where=address,
-                todo="look for settings in conflict, and for a hand at the front panel",
-            )
+            raise _changed(name, f"{want:g}", f"{got:g}", address)
     if actual.filter != wanted.filter:
-        raise InstrumentError(
-            f"filter was set to {wanted.filter}, but reads back {actual.filter} later",
-            where=address,
-        )
+        raise _changed("filter", wanted.filter, actual.filter, address)

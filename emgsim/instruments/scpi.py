@@ -33,6 +33,12 @@ def is_close(actual: float, wanted: float, *, within: float, floor: float) -> bo
     return abs(actual - wanted) <= max(within * abs(wanted), floor)
 
 
+def is_word(answer: str, word: str) -> bool:
+    """Tell whether a read-back is the wanted word; a switch may answer by its number."""
+    accepted = {"ON": ("ON", "1"), "OFF": ("OFF", "0")}.get(word, (word.upper(),))
+    return answer.strip('"').upper() in accepted
+
+
 class ScpiLink(ABC):
     """Exchanges SCPI messages with one instrument; the message transport is a subclass."""
 
@@ -95,8 +101,7 @@ class ScpiLink(ABC):
     def choose(self, header: str, word: str) -> None:
         """Set a word (an enum, a switch, a name) and verify it by its query."""
         answer = self.ask(f":{header} {word};:{header}?").strip('"')
-        accepted = {"ON": ("ON", "1"), "OFF": ("OFF", "0")}.get(word, (word.upper(),))
-        if answer.upper() not in accepted:
+        if not is_word(answer, word):
             self.refuse(header, word, answer)
 
     def refuse(self, header: str, wanted: str, actual: str) -> None:

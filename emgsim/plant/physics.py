@@ -7,14 +7,16 @@ its profile under ``rigs/devices``; the difference is what the bench is there to
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from emgsim.johnson import johnson_density_v2_hz
 from emgsim.plant.analog import Network, butterworth
 
 DECLARED_BAND_HZ = 10_000.0  # in which the noise figures below are given
+OPEN_OHM = 1e12  # load of a generator that is wired to nothing
 
 
 class Physics(BaseModel):
@@ -40,12 +42,37 @@ class SourcePhysics(Physics):
         )
 
 
+class StatePhysics(Physics):
+    """One way in which the fixture joins the generator and the device, as its relays are set."""
+
+    differential: float = Field(0.0, ge=0, le=1)  # volts between the inputs per loaded source volt
+    common: float = Field(0.0, ge=0, le=1)  # volts of both inputs against ground, likewise
+    input_ohm: float = Field(OPEN_OHM, gt=0)  # load of the generator
+    series_ohm: float = Field(0.0, ge=0)  # in one lead
+    series_nf: float = Field(0.0, ge=0)  # parallel to it; 0: none
+    offset_mv: float = 0.0  # in series with the device's input
+    has_electrode: bool = True  # in series with the device's input
+    relays: frozenset[int] = frozenset()  # that are on; all others are off
+
+
+OPEN = StatePhysics()
+"""No relay setting that means anything: nothing reaches the device."""
+
+NO_DIVIDER = StatePhysics(differential=1.0)
+"""The divider has fallen out, and the generator is wired straight to the device."""
+
+
 class FixturePhysics(Physics):
-    """The divider: a series resistor and a shunt across which the device listens."""
+    """The divider: a series resistor and a shunt across which the device listens.
+
+    Other states of the fixture stand in ``states``; relays that are all off mean the divider.
+    """
 
     series_ohm: float = Field(10_000.0, gt=0)
     shunt_ohm: float = Field(10.0, gt=0)
     temperature_k: float = Field(295.0, gt=0)
+    clamp_v: float | None = Field(None, gt=0)  # diodes across the device's inputs
+    states: dict[str, StatePhysics] = {}
 
     @property
     def input_ohm(self) -> float:
@@ -56,6 +83,26 @@ class FixturePhysics(Physics):
     def ratio(self) -> float:
         """Output over input voltage."""
         return self.shunt_ohm / self.input_ohm
+
+    @property
+    def through(self) -> StatePhysics:
+        """The divider between generator and device."""
+        return StatePhysics(differential=self.ratio, input_ohm=self.input_ohm)
+
+    def at(self, relays: frozenset[int]) -> StatePhysics:
+        """Return the state that the relays which are on make."""
+        states = (self.through, *self.states.values())
+        return next((state for state in states if state.relays == relays), OPEN)
+
+    @model_validator(mode="after")
+    def _are_told_apart(self) -> Self:
+        relays = [frozenset[int](), *(state.relays for state in self.states.values())]
+        if len(set(relays)) < len(relays):
+            raise ValueError(
+                "states: each must have relays of its own, and none that are all off: "
+                f"got {[sorted(r) for r in relays[1:]]}"
+            )
+        return self
 
 
 class ElectrodePhysics(Physics):
@@ -76,7 +123,10 @@ class AmplifierPhysics(Physics):
     lowpass_order: int = Field(4, ge=1, le=10)
     gain: float = 1.002  # true over declared sensitivity; negative = inverted polarity
     noise_uv_rms: float = Field(0.6, ge=0)  # input-referred, 10 kHz band
-    input_mohm: float = Field(1000.0, gt=0)
+    input_mohm: float = Field(1000.0, gt=0)  # between the inputs
+    common_mohm: float = Field(1000.0, gt=0)  # of an input against ground
+    common_pf: float = Field(20.0, gt=0)  # parallel to it
+    cmrr_db: float = Field(100.0, ge=0)  # with equal impedances in both leads
     clip_uv: float = Field(9_000.0, gt=0)  # the stage before the converter saturates
     adc_bits: int = Field(24, ge=8, le=24)
     range_uv: float = Field(10_000.0, gt=0)  # full scale of the converter, both sides
@@ -99,11 +149,12 @@ class RigPhysics(Physics):
     electrode: ElectrodePhysics = ElectrodePhysics()
     amplifier: AmplifierPhysics = AmplifierPhysics()
     scope: ScopePhysics = ScopePhysics()
+    lid_input: int = Field(0, ge=0)  # of the switch; closed while the lid is
 
     @property
     def source_load_factor(self) -> float:
-        """Voltage at the loaded generator over its open-circuit voltage."""
-        return self.fixture.input_ohm / (self.fixture.input_ohm + self.source.output_ohm)
+        """Voltage at the loaded generator over its open-circuit voltage, through the divider."""
+        return self.load_factor_in(self.fixture.through)
 
     @property
     def amplifier_network(self) -> Network:
@@ -116,16 +167,64 @@ class RigPhysics(Physics):
     @property
     def electrode_network(self) -> Network:
         """From the divider to the device's terminals: R and C into the input resistance."""
-        input_ohm = self.amplifier.input_mohm * 1e6
-        total_ohm = input_ohm + self.electrode.r_ohm + self.fixture.shunt_ohm
-        pole = -1.0 / (total_ohm * self.electrode.c_nf * 1e-9)
-        return Network((0.0,), (pole,), input_ohm / total_ohm)
+        return self.input_network_in(self.fixture.through)
 
     @property
     def noise_density_v2_hz(self) -> float:
         """White noise at the device's terminals: amplifier, electrode, divider and generator."""
-        resistance = self.electrode.r_ohm + self.fixture.shunt_ohm
+        return self.noise_density_in(self.fixture.through)
+
+    def load_factor_in(self, state: StatePhysics) -> float:
+        """Return the voltage at the loaded generator over its open-circuit voltage."""
+        return state.input_ohm / (state.input_ohm + self.source.output_ohm)
+
+    def input_network_in(self, state: StatePhysics) -> Network:
+        """Return the network from the fixture to the device's terminals: what is in series.
+
+        With R and C of the electrode in series with the parallel Rs and Cs of a state, into the
+        input resistance Ri, and R0 = Ri + R + the shunt::
+
+            H = Ri / (R0 + 1 / (s C) + Rs / (1 + s Rs Cs))
+        """
+        input_ohm = self.amplifier.input_mohm * 1e6
+        electrode_ohm = self.electrode.r_ohm if state.has_electrode else 0.0
+        total_ohm = input_ohm + electrode_ohm + self.fixture.shunt_ohm
+        delay_s = state.series_ohm * state.series_nf * 1e-9
+        if not delay_s:
+            total_ohm += state.series_ohm
+            if not state.has_electrode:
+                return Network(gain=input_ohm / total_ohm)
+            pole = -1.0 / (total_ohm * self.electrode.c_nf * 1e-9)
+            return Network((0.0,), (pole,), input_ohm / total_ohm)
+        zero, gain = -1.0 / delay_s, input_ohm / total_ohm
+        if not state.has_electrode:
+            return Network((zero,), (zero * (1 + state.series_ohm / total_ohm),), gain)
+        c = self.electrode.c_nf * 1e-9
+        bottom = [total_ohm * c * delay_s, (total_ohm + state.series_ohm) * c + delay_s, 1.0]
+        return Network((0.0, zero), tuple(np.roots(bottom)), gain)
+
+    def conversion_network_in(self, state: StatePhysics) -> Network:
+        """Return what a series impedance in one lead makes of a common-mode voltage.
+
+        It divides against that input's own impedance to ground, and the other lead does not.
+        """
+        series_ohm, ground_ohm = state.series_ohm, self.amplifier.common_mohm * 1e6
+        series_s = series_ohm * state.series_nf * 1e-9
+        ground_s = ground_ohm * self.amplifier.common_pf * 1e-12
+        bottom = series_ohm * ground_s + ground_ohm * series_s
+        pole = -(series_ohm + ground_ohm) / bottom
+        return Network((-1.0 / ground_s,), (pole,), series_ohm * ground_s / bottom)
+
+    def noise_density_in(self, state: StatePhysics) -> float:
+        """Return the white noise at the device's terminals, V2/Hz.
+
+        That of a series resistance with a capacitor parallel to it is not white and not in it.
+        """
+        resistance = self.electrode.r_ohm if state.has_electrode else 0.0
+        resistance += self.fixture.shunt_ohm
+        if not state.series_nf:
+            resistance += state.series_ohm
         thermal = johnson_density_v2_hz(resistance, self.fixture.temperature_k)
-        source_v = self.source.noise_mv_rms * 1e-3 * self.source_load_factor * self.fixture.ratio
+        source_v = self.source.noise_mv_rms * 1e-3 * self.load_factor_in(state) * state.differential
         amplifier_v = self.amplifier.noise_uv_rms * 1e-6
         return thermal + (math.pow(source_v, 2) + math.pow(amplifier_v, 2)) / DECLARED_BAND_HZ

@@ -1,4 +1,4 @@
-"""One rig on a SimPy clock: generator, divider, electrode, amplifier, converter and scope.
+"""One rig on a SimPy clock: generator, fixture, electrode, amplifier, converter and scope.
 
 The clock is free: simulated time moves only when somebody asks for it. It moves in blocks of
 10 ms of the device's own clock, as the numpy work inside a block costs far less than an event per
@@ -7,215 +7,35 @@ and a fraction of a sample; that fraction, and all noise from there on, are keye
 So the codes that follow a trigger depend on the seed alone, not on how long the device had been
 streaming before.
 
-Not modelled: mains, the 1/f part of the noise, the box-car of the scope's high-resolution mode.
+Not modelled: mains, the 1/f part of the noise, the box-car of the scope's high-resolution mode,
+the bounce of relays, and what the device's filters remember from before the fixture changed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Generator as Process
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from emgsim.plant.analog import LineState, Modes, Network, advance, modes, settled
-from emgsim.plant.physics import DECLARED_BAND_HZ, RigPhysics
+from emgsim.johnson import johnson_density_v2_hz
+from emgsim.plant.analog import Network
+from emgsim.plant.lines import Noise, settled_line
+from emgsim.plant.parts import Amplifier, Floats, Generator, GeneratorSettings, Scope
+from emgsim.plant.physics import DECLARED_BAND_HZ, NO_DIVIDER, RigPhysics, StatePhysics
 from emgsim.seeds import stream
+
+__all__ = ["GeneratorSettings", "World"]  # who makes a world sets its generator
 
 BLOCK_S = 0.010
 NOISE_STEPS = 4  # noise steps per device sample: the staircase's droop at 10 kHz is 0.04 dB
 WARM_UP_BLOCKS = 20  # noise heard before a trigger, so that the high-pass has settled
-FULL_SCALE_CODE = 32767
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class GeneratorSettings:
-    """What the generator is set to; volts are open-circuit."""
-
-    rate_hz: float = 40_000.0
-    vpp_open_v: float = 0.1
-    offset_open_v: float = 0.0
-    cycles: int = 1
-    filter: Literal["NORM", "STEP", "OFF"] = "NORM"
-    output_on: bool = False
-
-
-class Generator:
-    """The waveform memory and the state of the output; `World` reads its staircase."""
-
-    def __init__(self) -> None:
-        self.settings = GeneratorSettings()
-        self.codes = np.zeros(8, np.int16)
-        self.n_triggers = 0
-        self.is_waiting = False  # triggered, and the world has not yet reached the next block
-        self.is_playing = False
-
-    @property
-    def n_points(self) -> int:
-        """Length of the selected waveform."""
-        return int(self.codes.size)
-
-    def set_waveform(self, codes: NDArray[np.int16]) -> None:
-        """Put codes (full scale +-32767) into the memory that will be played."""
-        if codes.ndim != 1 or codes.size < 1:
-            raise ValueError(f"codes: expected (n,) with n >= 1, got {codes.shape}")
-        self.codes = codes.astype(np.int16)
-
-    def apply(self, settings: GeneratorSettings) -> None:
-        """Change the settings; switching the output off ends a playback."""
-        if not settings.output_on:
-            self.is_playing = self.is_waiting = False
-        self.settings = settings
-
-    def trigger(self) -> None:
-        """Start one burst at the next block; ignored while one is playing or the output is off."""
-        if self.settings.output_on and not (self.is_playing or self.is_waiting):
-            self.n_triggers += 1
-            self.is_waiting = True
-
-    @property
-    def idle_v(self) -> float:
-        """Level between bursts: the first point of the waveform, or nothing when off."""
-        return float(self.volts(np.zeros(1, np.int64))[0])
-
-    def volts(self, steps: NDArray[np.int64]) -> Floats:
-        """Return the open-circuit staircase at the given step numbers since the trigger."""
-        if not self.settings.output_on:
-            return np.zeros(steps.size)
-        total = self.n_points * self.settings.cycles
-        inside = (steps >= 0) & (steps < total) & self.is_playing
-        codes = self.codes[np.where(inside, steps % self.n_points, 0)]
-        scale = self.settings.vpp_open_v / 2 / FULL_SCALE_CODE
-        return np.asarray(codes * scale + self.settings.offset_open_v, dtype=np.float64)
-
-
-class Amplifier:
-    """What the device has converted and nobody has taken yet."""
-
-    n_channels = 1
-
-    def __init__(self, rate_hz: float) -> None:
-        self.rate_hz = rate_hz
-        self.is_streaming = False
-        self._blocks: list[NDArray[np.int32]] = []
-
-    def start(self) -> None:
-        """Begin to convert."""
-        self.is_streaming = True
-
-    def stop(self) -> None:
-        """Stop converting and forget what was not taken."""
-        self.is_streaming = False
-        self._blocks.clear()
-
-    def take(self) -> NDArray[np.int32]:
-        """Return the codes since the last call, shape ``(n, n_channels)``."""
-        if not self._blocks:
-            return np.zeros((0, self.n_channels), np.int32)
-        codes = np.concatenate(self._blocks)
-        self._blocks.clear()
-        return codes
-
-    def _put(self, codes: NDArray[np.int32]) -> None:
-        if self.is_streaming:
-            self._blocks.append(codes)
-
-
-class Scope:
-    """A single-shot acquisition that starts with the generator's sync output."""
-
-    def __init__(self, physics: RigPhysics) -> None:
-        self._physics = physics.scope
-        self.state: Literal["idle", "armed", "running", "done"] = "idle"
-        self.rate_hz = 50_000.0
-        self.n_points = 0
-        self._ranges_v: dict[int, float] = {}
-        self._offsets_v: dict[int, float] = {}
-        self._codes: dict[int, list[NDArray[np.int16]]] = {}
-        self._next = 0
-
-    def arm(
-        self,
-        *,
-        rate_hz: float,
-        n_points: int,
-        ranges_v: dict[int, float],
-        offsets_v: dict[int, float],
-    ) -> None:
-        """Wait for the next trigger, then take ``n_points`` of each channel."""
-        self.rate_hz, self.n_points = rate_hz, n_points
-        self._ranges_v, self._offsets_v = dict(ranges_v), dict(offsets_v)
-        self._codes = {channel: [] for channel in ranges_v}
-        self._next = 0
-        self.state = "armed"
-
-    def stop(self) -> None:
-        """End the acquisition; what was taken stays readable."""
-        self.state = "idle"
-
-    def codes(self, channel: int) -> NDArray[np.int16]:
-        """Return the converter's codes of one channel, shape ``(n_taken,)``."""
-        blocks = self._codes.get(channel, [])
-        return np.concatenate(blocks) if blocks else np.zeros(0, np.int16)
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """Channels that are being acquired."""
-        return tuple(self._ranges_v)
-
-    def _times_s(self, phase: float, end_s: float) -> Floats:
-        """Return the instants after the trigger at which it samples, up to ``end_s``."""
-        rate_hz = self.rate_hz * (1 + self._physics.clock_ppm * 1e-6)
-        last = min(self.n_points, max(self._next, int(np.ceil(end_s * rate_hz - phase))))
-        times_s = (np.arange(self._next, last, dtype=np.float64) + phase) / rate_hz
-        return times_s[times_s < end_s]
-
-    def _put(self, volts: dict[int, Floats], rng: np.random.Generator) -> None:
-        half = 2 ** (self._physics.adc_bits - 1)
-        for channel in self._ranges_v:
-            range_v = self._ranges_v[channel]
-            noise_v = self._physics.noise_of_range * range_v
-            seen_v = volts[channel] + noise_v * rng.standard_normal(volts[channel].size)
-            codes = np.rint((seen_v - self._offsets_v[channel]) * 2 * half / range_v)
-            self._codes[channel].append(np.clip(codes, -half, half - 1).astype(np.int16))
-        self._next += volts[self.channels[0]].size
-        if self._next >= self.n_points:
-            self.state = "done"
-
-
-@dataclass
-class _Line:
-    """A network with its state, fed by one staircase."""
-
-    modes: Modes
-    state: LineState
-
-    def read(self, held: Floats, period_s: float, times_s: Floats) -> Floats:
-        self.state, output = advance(self.modes, self.state, held, period_s, times_s)
-        return output
-
-
-def _line(network: Network, level: float, step: int = 0) -> _Line:
-    split = modes(network)
-    return _Line(split, settled(split, level, step))
-
-
-class _Noise:
-    """White noise at the device's terminals on its fixed grid; a block's last step is kept."""
-
-    def __init__(self, rng: np.random.Generator, sigma_v: float) -> None:
-        self._rng, self._sigma_v = rng, sigma_v
-        self._last = np.zeros(1)
-
-    def block(self, n_steps: int) -> Floats:
-        new = self._sigma_v * self._rng.standard_normal(n_steps)
-        held = np.concatenate([self._last, new])
-        self._last = held[-1:]
-        return held
+PEAK_PHASES = (np.arange(16) + 0.5) / 16  # instants in a point at which its peak is looked for
+RING_POINTS = 64  # that the generator's filter remembers
+RINGING = 1.4  # above the L1 norm of its impulse response: a staircase grows by less
 
 
 class World:
@@ -235,11 +55,20 @@ class World:
         self.generator = Generator()
         self.amplifier = Amplifier(physics.amplifier.rate_hz)
         self.scope = Scope(physics)
+        self.lid_is_closed = True
+        self.terminal_peak_v = 0.0
+        self.terminal_common_peak_v = 0.0
         self.block_samples = max(1, round(physics.amplifier.rate_hz * BLOCK_S))
         self._true_rate_hz = physics.amplifier.rate_hz * (1 + physics.amplifier.clock_ppm * 1e-6)
+        self._state = physics.fixture.through
+        self._relays = frozenset[int]()
+        self._has_divider = True
+        self._recent = np.zeros(1)
         self._clock = simpy.Environment()  # counts blocks: whole numbers add up without rounding
         self._clock.process(self._run())
         self._begin_burst()
+
+    # ---- time
 
     @property
     def now_s(self) -> float:
@@ -256,6 +85,14 @@ class World:
         blocks = max(1, int(np.ceil(seconds / self.block_s - 1e-3)))
         self._clock.run(until=int(self._clock.now) + blocks + 0.5)
 
+    def at(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something at the start of the block in which a simulated time lies, or now."""
+        block = int(seconds / self.block_s)
+        if block <= int(self._clock.now):
+            action()
+        else:
+            self._clock.process(self._later(block + 0.75 - float(self._clock.now), action))
+
     def sample_times_s(self, n_samples: int) -> Floats:
         """Return when, after the last trigger's first point, the device's samples were taken.
 
@@ -263,6 +100,10 @@ class World:
         the block in which the trigger took effect, so the first times are negative.
         """
         return np.arange(n_samples) / self._true_rate_hz - self._start_s
+
+    def _later(self, blocks: float, action: Callable[[], None]) -> Process[simpy.Event, Any, None]:
+        yield self._clock.timeout(blocks)
+        action()
 
     def _run(self) -> Process[simpy.Event, Any, None]:
         while True:
@@ -273,6 +114,39 @@ class World:
                 self._begin_burst()
             self._step()
 
+    # ---- what somebody does to the rig
+
+    @property
+    def state(self) -> StatePhysics:
+        """How generator and device are joined now."""
+        return self._state
+
+    def set_relays(self, relays: frozenset[int]) -> None:
+        """Switch these relays on and all others off; no state that they make is an open one."""
+        self._relays = relays
+        self._change_state()
+
+    def remove_divider(self) -> None:
+        """Let the divider fall out: the device hears the whole voltage of the generator."""
+        self._has_divider = False
+        self._change_state()
+
+    def open_lid(self) -> None:
+        """Open the lid over the device's inputs."""
+        self.lid_is_closed = False
+
+    def _change_state(self) -> None:
+        fixture = self.physics.fixture
+        before_v = self._offset_v
+        self._state = fixture.at(self._relays) if self._has_divider else NO_DIVIDER
+        source = self._source_line
+        idle = self.generator.volts(np.array([source.state.step]))[0]
+        self._wire_source(source.state.step, idle)
+        self._source_line.state = source.state  # its filter goes on, only its load has changed
+        self._wire_device(source.state.step, idle, before_v)
+
+    # ---- wiring
+
     def _begin_burst(self) -> None:
         """Set every line and every stream of chance to the state that belongs to this trigger."""
         p, g, burst = self.physics, self.generator, self.generator.n_triggers
@@ -282,25 +156,55 @@ class World:
         self._scope_phase = phase.uniform()
         self._scope_rng = stream(self.seed, "scope noise", burst)
         self._block = 0
-        rate_hz = g.settings.rate_hz * (1 + p.source.clock_ppm * 1e-6)
-        self._period_s = 1 / rate_hz
-        source = p.source.reconstruction(g.settings.filter, rate_hz)
-        source = source @ Network(gain=p.source_load_factor)
-        device = p.electrode_network @ p.amplifier_network
+        self._rate_hz = g.settings.rate_hz * (1 + p.source.clock_ppm * 1e-6)
+        self._period_s = 1 / self._rate_hz
         first_step = int(np.floor(-self._start_s / self._period_s)) - 1
-        path = source @ Network(gain=p.fixture.ratio) @ device
-        self._device_line = _line(path, g.idle_v, first_step)
-        self._source_line = _line(source, g.idle_v, first_step)
-        self._noise_line = _line(device, 0.0, -1)
-        self._noise_period_s = 1 / (NOISE_STEPS * self._true_rate_hz)
-        sigma_v = float(np.sqrt(p.noise_density_v2_hz / (2 * self._noise_period_s)))
-        self._noise = _Noise(stream(self.seed, "amplifier noise", burst), sigma_v)
-        self._warm_up()
+        self._wire_source(first_step, g.idle_v)
+        self._noise = Noise(stream(self.seed, "amplifier noise", burst))
+        self._series_noise = Noise(stream(self.seed, "series impedance noise", burst))
+        self._wire_device(first_step, g.idle_v, self._offset_v)
+        n_steps = WARM_UP_BLOCKS * self.block_samples * NOISE_STEPS
+        self._noise.warm_up(n_steps, self._offset_v)
+        if self._has_series_noise:
+            self._series_noise.warm_up(n_steps, 0.0)
 
-    def _warm_up(self) -> None:
-        held = self._noise.block(WARM_UP_BLOCKS * self.block_samples * NOISE_STEPS)
-        self._noise_line.read(held, self._noise_period_s, np.zeros(0))
-        self._noise_line.state = replace(self._noise_line.state, step=-1)
+    def _wire_source(self, step: int, level_v: float) -> None:
+        p, kind = self.physics, self.generator.settings.filter
+        output = p.source.reconstruction(kind, self._rate_hz)
+        self._source = output @ Network(gain=p.load_factor_in(self._state))
+        self._source_line = settled_line(self._source, level_v, step)
+
+    def _wire_device(self, step: int, level_v: float, offset_v: float) -> None:
+        """Join source and device as the state says: what they heard before was constant."""
+        p, state, period_s = self.physics, self._state, 1 / (NOISE_STEPS * self._true_rate_hz)
+        amplifier = p.amplifier_network
+        device = p.input_network_in(state) @ amplifier
+        paths = []
+        if state.differential:
+            paths.append(Network(gain=state.differential) @ device)
+        if state.common:
+            rejected = Network(gain=state.common * 10 ** (-p.amplifier.cmrr_db / 20))
+            paths.append(rejected @ amplifier)
+        if state.common and state.series_ohm:
+            converted = p.conversion_network_in(state) @ Network(gain=state.common)
+            paths.append(converted @ amplifier)
+        self._device_lines = [settled_line(self._source @ path, level_v, step) for path in paths]
+        self._noise.wire(device, p.noise_density_in(state), period_s, offset_v)
+        if self._has_series_noise:
+            corner = 1 / (state.series_ohm * state.series_nf * 1e-9)
+            shape = Network((), (-corner,), corner)  # R parallel to C
+            density = johnson_density_v2_hz(state.series_ohm, p.fixture.temperature_k)
+            self._series_noise.wire(shape @ amplifier, density, period_s, 0.0)
+
+    @property
+    def _has_series_noise(self) -> bool:
+        return self._state.series_ohm > 0 and self._state.series_nf > 0
+
+    @property
+    def _offset_v(self) -> float:
+        return self._state.offset_mv * 1e-3
+
+    # ---- one block
 
     def _step(self) -> None:
         """Make one block of every output."""
@@ -312,19 +216,23 @@ class World:
         if self.scope.state == "armed" and self.generator.is_playing and self._block == 0:
             self.scope.state = "running"
         if self.scope.state == "running":
-            scope_s = self._start_s + self.scope._times_s(self._scope_phase, end_s - self._start_s)
+            scope_s = self._start_s + self.scope.times_s(self._scope_phase, end_s - self._start_s)
         steps_end = int(np.floor((end_s - self._start_s) / self._period_s)) + 1
+        steps = np.arange(self._source_line.state.step, steps_end)
+        held = self.generator.volts(steps)
         every_s = np.concatenate([times_s, scope_s])
-        device_v = self._play(self._device_line, steps_end, every_s) + self._hear(every_s)
-        source_v = self._play(self._source_line, steps_end, scope_s)
-        device_v = self._clip(device_v)
-        self.amplifier._put(self._convert(device_v[: times_s.size]))
+        device_v = self._clip(self._play(held, every_s) + self._hear(every_s))
+        peak_s = self._instants_of_a_peak(steps, held)
+        source_v = self._source_line.read(
+            held, self._period_s, np.concatenate([scope_s - self._start_s, peak_s])
+        )
+        self._note_peaks(source_v[scope_s.size :])
+        self.amplifier.put(self._convert(device_v[: times_s.size]))
         if scope_s.size:
-            source_v = source_v + self._source_noise_v * self._scope_rng.standard_normal(
-                scope_s.size
-            )
+            noise = self._scope_rng.standard_normal(scope_s.size)
+            seen_v = source_v[: scope_s.size] + self._source_noise_v * noise
             monitor_v = device_v[times_s.size :] * self.physics.amplifier.analog_out_gain
-            self.scope._put({1: source_v, 2: monitor_v}, self._scope_rng)
+            self.scope.put({1: seen_v, 2: monitor_v}, self._scope_rng)
         self._end_burst(end_s)
         self._block += 1
 
@@ -333,17 +241,57 @@ class World:
         """The generator's noise in the scope's band; its share in the device path is `_noise`."""
         source = self.physics.source
         bands = self.scope.rate_hz / 2 / DECLARED_BAND_HZ
-        return source.noise_mv_rms * 1e-3 * self.physics.source_load_factor * float(np.sqrt(bands))
+        load_factor = self.physics.load_factor_in(self._state)
+        return source.noise_mv_rms * 1e-3 * load_factor * float(np.sqrt(bands))
 
-    def _play(self, line: _Line, steps_end: int, times_s: Floats) -> Floats:
-        steps = np.arange(line.state.step, steps_end)
-        return line.read(self.generator.volts(steps), self._period_s, times_s - self._start_s)
+    def _play(self, held: Floats, times_s: Floats) -> Floats:
+        """Return what the generator makes at the converter, the diodes of the fixture in it.
+
+        They cut the staircase before it is smoothed: what rings above them is not cut.
+        """
+        state, clamp_v = self._state, self.physics.fixture.clamp_v
+        if clamp_v is not None and state.differential:
+            most_v = clamp_v / (state.differential * self.physics.load_factor_in(state))
+            held = np.clip(held, -most_v, most_v)
+        total_v = np.zeros(times_s.size)
+        for line in self._device_lines:
+            total_v = total_v + line.read(held, self._period_s, times_s - self._start_s)
+        return total_v
 
     def _hear(self, times_s: Floats) -> Floats:
-        # Half a step early, so that rounding never decides in which step a sample falls.
-        held = self._noise.block(self.block_samples * NOISE_STEPS)
-        period_s = self._noise_period_s
-        return self._noise_line.read(held, period_s, times_s - period_s / 2)
+        n_steps = self.block_samples * NOISE_STEPS
+        first = self._block * n_steps
+        heard_v = self._noise.hear(n_steps, self._offset_v, first, times_s)
+        if self._has_series_noise:
+            heard_v = heard_v + self._series_noise.hear(n_steps, 0.0, first, times_s)
+        return heard_v
+
+    # ---- what the device's terminals have seen
+
+    def _instants_of_a_peak(self, steps: NDArray[np.int64], held: Floats) -> Floats:
+        """Return instants inside the points, if a new peak at the terminals is possible there."""
+        recent = np.concatenate([self._recent, held])
+        self._recent = recent[-RING_POINTS:]
+        differential_v, common_v = self._at_terminals(RINGING * float(np.max(np.abs(recent))))
+        if differential_v <= self.terminal_peak_v and common_v <= self.terminal_common_peak_v:
+            return np.zeros(0)
+        return np.asarray((steps[:-1, None] + PEAK_PHASES) * self._period_s).ravel()
+
+    def _note_peaks(self, source_v: Floats) -> None:
+        if not source_v.size:
+            return
+        peaks_v = self._at_terminals(max(float(source_v.max()), -float(source_v.min())))
+        self.terminal_peak_v = max(self.terminal_peak_v, peaks_v[0])
+        self.terminal_common_peak_v = max(self.terminal_common_peak_v, peaks_v[1])
+
+    def _at_terminals(self, source_v: float) -> tuple[float, float]:
+        """Return the largest differential and common-mode voltage that a source peak makes."""
+        peak_v = source_v * self._state.differential + abs(self._offset_v)
+        clamp_v = self.physics.fixture.clamp_v
+        return (
+            peak_v if clamp_v is None else min(peak_v, clamp_v),
+            source_v * self._state.common,
+        )
 
     def _clip(self, volts: Floats) -> Floats:
         limit_v = self.physics.amplifier.clip_uv * 1e-6

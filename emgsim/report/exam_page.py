@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emgsim.exam_record import FINDERS, ExamRecord
-from emgsim.record import Line
+from emgsim.journal import Line, write_whole
 from emgsim.report.exam_table import lesion_words, words
 from emgsim.report.notation import (
     interval_text,
@@ -83,7 +83,7 @@ def write_exam_page(folder: Path, record: ExamRecord) -> Path:
         totals={key: sum(m[key] for m in record.muscles) for key in ("holes", "moves", "seconds")},
     )
     page = folder / PAGE
-    page.write_text(text, encoding="utf-8")
+    write_whole(page, text)
     return page
 
 

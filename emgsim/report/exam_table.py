@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from emgsim.exam_record import FINDERS, ExamRecord
-from emgsim.record import Line
+from emgsim.journal import Line
 from emgsim.report.notation import one_line, unit_text, value_text, verdict_text
 from emgsim.report.table import verdict_line
 
@@ -141,7 +141,8 @@ def _verdicts(record: ExamRecord) -> Iterator[str]:
     ]
     if rows:
         yield from _aligned([("verdict", "measurement", "value", "limit"), *rows], indent="")
-    yield from (f"error: {one_line(error.get('what', 'unknown'))}" for error in record.run.errors)
+    kind = "went on after" if record.run.status == "completed" else "error"
+    yield from (f"{kind}: {one_line(error.get('what', 'unknown'))}" for error in record.run.errors)
     yield verdict_line(record.run)
 
 

@@ -10,7 +10,8 @@ from typing import TypeVar
 from emgsim.errors import InputError
 from emgsim.files.findings import read_findings
 from emgsim.files.npz import read_npz
-from emgsim.record import Line, RunRecord
+from emgsim.journal import Line
+from emgsim.record import RunRecord
 from emgsim.recording import Findings, Recording, Truth
 
 T = TypeVar("T")

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from emgsim.record import Line, RunRecord
+from emgsim.journal import Line, write_whole
+from emgsim.record import RunRecord
 from emgsim.report.material import Material, gather, paths
 from emgsim.report.notation import (
     interval_text,
@@ -77,7 +78,7 @@ def write_page(folder: Path, record: RunRecord) -> Path:
         **_script(material),
     )
     page = folder / PAGE
-    page.write_text(text, encoding="utf-8")
+    write_whole(page, text)
     return page
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emgsim.record import Line
+from emgsim.journal import Line
 from emgsim.recording import Floats, FoundUnit, MotorUnit
 from emgsim.report.material import GREY, Material
 

@@ -28,7 +28,8 @@ def measurement_table(record: RunRecord) -> str:
     measured = ordered(record.measurements)
     rows = [tuple(one_line(cell) for cell in _cells(m)) for m in measured]
     lines = _aligned([HEAD, *rows]) if rows else ["no measurement was made"]
-    lines += [_cut(f"error: {one_line(e.get('what', 'unknown'))}", WIDTH) for e in record.errors]
+    kind = "went on after" if record.status == "completed" else "error"
+    lines += [_cut(f"{kind}: {one_line(e.get('what', 'unknown'))}", WIDTH) for e in record.errors]
     return "\n".join([*lines, verdict_line(record)]) + "\n"
 
 

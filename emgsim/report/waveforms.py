@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from emgsim.record import Line
+from emgsim.journal import Line
 from emgsim.recording import Floats, Recording
 from emgsim.report.material import GREY, Material
 

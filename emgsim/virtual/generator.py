@@ -13,7 +13,8 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
-from emgsim.plant.world import GeneratorSettings, World
+from emgsim.plant.parts import GeneratorSettings
+from emgsim.plant.world import World
 from emgsim.virtual.generator_tree import (
     CHANNEL_SETTINGS,
     INSTRUMENT_SETTINGS,

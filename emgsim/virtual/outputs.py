@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from emgsim.plant.world import GeneratorSettings
+from emgsim.plant.parts import GeneratorSettings
 from emgsim.virtual.generator_tree import CHANNEL_SETTINGS, MAX_FREQUENCY_HZ, MAX_RATE_HZ
 from emgsim.virtual.levels import Levels
 from emgsim.virtual.parameters import Number, ScpiError

@@ -21,6 +21,7 @@ from emgsim.plant.world import World
 from emgsim.virtual.amplifier import AmplifierFaults, VirtualAmplifier
 from emgsim.virtual.generator import VirtualGenerator
 from emgsim.virtual.hislip import HislipServer
+from emgsim.virtual.relays import VirtualRelays
 from emgsim.virtual.scope import VirtualScope
 
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -45,19 +46,27 @@ class RigFile:
 
     physics: RigPhysics
     faults: Faults
+    has_switch: bool = False  # a relay box, and not a person
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Name where the three instruments are found."""
+    """Name where the instruments are found; a rig need not have a switch."""
 
     source: str
     capture: str
     device: str
+    switch: str = ""
+
+    def table(self) -> dict[str, str]:
+        """Return the addresses by role, of what there is."""
+        return {role: address for role, address in asdict(self).items() if address}
 
 
 def read_rig(path: Path) -> RigFile:
     """Return the table ``virtual`` of a rig in JSON: the physics, and ``faults`` among them.
+
+    A table ``switch`` beside it that names a resource asks for a relay box.
 
     Raises
     ------
@@ -68,7 +77,8 @@ def read_rig(path: Path) -> RigFile:
         content = json.loads(path.read_text("utf-8"))
         table: dict[str, Any] = dict(content["virtual"])
         faults = Faults.model_validate(table.pop("faults", content.get("faults", {})))
-        return RigFile(RigPhysics.model_validate(table), faults)
+        switch = dict(content.get("switch") or {})
+        return RigFile(RigPhysics.model_validate(table), faults, bool(switch.get("resource")))
     except ValidationError as error:
         raise InputError(_mistakes(error), where=str(path)) from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -97,12 +107,17 @@ class VirtualRig:
     """
 
     def __init__(self, rig: RigFile, seed: int) -> None:
-        world = World(rig.physics, seed)
+        self.world = world = World(rig.physics, seed)
         generator = VirtualGenerator(world, has_source_error=rig.faults.source_error)
         faults = AmplifierFaults(rig.faults.drop_every_n_frames, rig.faults.hang_up_after_frames)
         self._source = HislipServer(generator.engine, is_silent=rig.faults.source_silent)
         self._capture = HislipServer(VirtualScope(world).engine)
         self._amplifier = VirtualAmplifier(world, faults)
+        self._relays = VirtualRelays(world) if rig.has_switch else None
+        if rig.faults.divider_removed_at_s is not None:
+            world.at(rig.faults.divider_removed_at_s, world.remove_divider)
+        if rig.faults.lid_opens_at_s is not None:
+            world.at(rig.faults.lid_opens_at_s, world.open_lid)
 
     async def start(self) -> Addresses:
         """Open all ports, on loopback, and return where they are."""
@@ -110,11 +125,14 @@ class VirtualRig:
             source=_resource(await self._source.start()),
             capture=_resource(await self._capture.start()),
             device=self._amplifier.open(),
+            switch="" if self._relays is None else self._relays.open(),
         )
 
     async def close(self) -> None:
         """Close all ports and every connection."""
         self._amplifier.close()
+        if self._relays is not None:
+            self._relays.close()
         await self._source.close()
         await self._capture.close()
 
@@ -129,7 +147,7 @@ async def serve(rig: RigFile, seed: int) -> None:
     with _end_wanted() as is_over:
         try:
             addresses = await servers.start()
-            print(json.dumps(asdict(addresses)), flush=True)
+            print(json.dumps(addresses.table()), flush=True)
             await is_over.wait()
         finally:
             await servers.close()

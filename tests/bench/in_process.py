@@ -109,7 +109,7 @@ class PlantDevice:
         self.world.amplifier.start()
         self._read = 0
 
-    def read_block(self, n_samples: int, timeout_s: float) -> DeviceBlock:
+    def read_block(self, n_samples: int, timeout_s: float) -> DeviceBlock:  # noqa: ARG002
         """Let time pass until there are so many samples, or some more."""
         parts = [self.world.amplifier.take()]
         while sum(len(part) for part in parts) < n_samples:

@@ -49,7 +49,7 @@ def test_the_word_is_good_for_its_hour_and_not_a_minute_longer(bench):
     """Armed at noon for 3600 s: 12:59 is allowed, 13:00 is not."""
     word = armed(bench)
     assert permit(bench, now=at(59)) == Permit("armed", word)
-    with pytest.raises(SafetyError, match="word of M. Curie .* expired at 2026-11-23 13:00 UTC"):
+    with pytest.raises(SafetyError, match=r"word of M\. Curie .* expired at 2026-11-23 13:00 UTC"):
         permit(bench, now=at(60))
 
 
@@ -57,7 +57,7 @@ def test_the_word_is_for_one_rig_file(bench):
     """Any value changed since makes another rig of it."""
     armed(bench)
     changed = bench.model_copy(update={"title": "mended"})
-    with pytest.raises(SafetyError, match="changed since M. Curie armed it"):
+    with pytest.raises(SafetyError, match=r"changed since M\. Curie armed it"):
         permit(changed, now=at(1))
 
 
@@ -115,7 +115,7 @@ def test_the_word_goes_into_the_record_as_plain_values(bench):
 def test_an_unattended_rig_is_watched_instead():
     """It needs no word, but an input and a switch that reads it, or the rig file is a mistake."""
     alone = [*BENCH, "interlock.unattended=true"]
-    with pytest.raises(Exception, match="needs interlock.monitored_input"):
+    with pytest.raises(Exception, match=r"needs interlock\.monitored_input"):
         load_rig("virtual", overrides=alone)
     watched = [*alone, "interlock.monitored_input=0", 'switch.driver="numato.relay"',
                'switch.resource="D"']

@@ -17,7 +17,7 @@ from emgsim.instruments.base import SourceSettings
 RATE_HZ = 1000.0
 VIRTUAL = Permit("virtual")
 SETTINGS = SourceSettings(rate_hz=RATE_HZ, vpp_open_v=4.0, filter="OFF")  # no overshoot
-CALM = np.tile([2.0, 0.0, -2.0, 0.0], 250)  # 2 V at the source: 1.988 mV at the device, 1.990 at worst
+CALM = np.tile([2.0, 0.0, -2.0, 0.0], 250)  # 2 V: 1.988 mV at the device, 1.990 at worst
 
 
 def limited(rig: Rig, **limits: float) -> Rig:
@@ -87,7 +87,8 @@ def test_whatever_is_let_through_is_within_the_limits(rig, scale, *, peak_v, off
         def configure(self, settings):
             return settings
 
-    guarded = GuardedSource(Deaf(), limited(rig, device_differential_mv_pk=mv, source_v_pk=volts), VIRTUAL)
+    tight = limited(rig, device_differential_mv_pk=mv, source_v_pk=volts)
+    guarded = GuardedSource(Deaf(), tight, VIRTUAL)
     worst_v = peak_v + abs(offset_v)
     nearness = min(abs(worst_v / volts - 1), abs(1e3 * scale * worst_v / mv - 1))
     allowed = worst_v <= volts and 1e3 * scale * worst_v <= mv

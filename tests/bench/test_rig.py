@@ -170,8 +170,12 @@ def test_a_rig_is_frozen(rig: Rig):
 
 def test_a_rig_extends_another_and_says_only_what_differs(rig: Rig, tmp_path: Path):
     """A file beside it, or a shipped one by its name; tables are merged key by key."""
-    (tmp_path / "base.toml").write_text('extends = "virtual"\nid = "base"\n[limits]\nmax_on_s = 5\n')
-    (tmp_path / "own.toml").write_text('extends = "base.toml"\nid = "own"\n[limits]\nsource_v_pk = 1\n')
+    files = {
+        "base": 'extends = "virtual"\nid = "base"\n[limits]\nmax_on_s = 5\n',
+        "own": 'extends = "base.toml"\nid = "own"\n[limits]\nsource_v_pk = 1\n',
+    }
+    for name, text in files.items():
+        (tmp_path / f"{name}.toml").write_text(text)
     own = load_rig(tmp_path / "own.toml")
     assert (own.id, own.limits.max_on_s, own.limits.source_v_pk) == ("own", 5, 1)
     assert own.limits.device_differential_mv_pk == rig.limits.device_differential_mv_pk

@@ -42,6 +42,7 @@ def offered(monkeypatch):
         ("source", "keysight.33500", base.Source),
         ("capture", "keysight.infiniivision", base.Capture),
         ("device", "serial.frames", base.Device),
+        ("switch", "numato.relays", base.Switch),
     ],
 )
 def test_each_driver_has_all_that_its_protocol_has(role, name, protocol):

@@ -17,6 +17,7 @@ SETTINGS = SourceSettings(rate_hz=100e3, vpp_open_v=4.0, offset_open_v=0.5, cycl
 CONFIGURE = [
     OFF,
     (":OUTP1:LOAD INF;:OUTP1:LOAD?", "9.900000000000000E+37"),
+    (":OUTP1:POL NORM;:OUTP1:POL?", "NORM"),
     (":SOUR1:FUNC ARB;:SOUR1:FUNC?", "ARB"),
     (":SOUR1:VOLT:UNIT VPP;:SOUR1:VOLT:UNIT?", "VPP"),
     (":SOUR1:VOLT:OFFS 0;:SOUR1:VOLT:OFFS?", "+0.0E+00"),
@@ -31,6 +32,12 @@ CONFIGURE = [
     NO_ERROR,
 ]
 READ_BACK = [
+    (":SOUR1:FUNC?", "ARB"),
+    (":SOUR1:VOLT:UNIT?", "VPP"),
+    (":SOUR1:BURS:MODE?", "TRIG"),
+    (":SOUR1:BURS:STAT?", "1"),
+    (":TRIG1:SOUR?", "BUS"),
+    (":OUTP1:POL?", "NORM"),
     (":OUTP1:LOAD?", "9.9E+37"),
     (":SOUR1:FUNC:ARB:SRAT?", "+1.0E+05"),
     (":SOUR1:VOLT?", "+4.0001E+00"),
@@ -48,6 +55,7 @@ UPLOAD = [
 ARM = [
     (":SOUR1:FUNC:ARB emg;:SOUR1:FUNC:ARB?", '"EMG"'),
     *READ_BACK,
+    (":SOUR1:DATA:ATTR:POIN?", "+9"),
     NO_ERROR,
     (":OUTP1 ON;:OUTP1?", "1"),
 ]
@@ -138,14 +146,14 @@ def test_the_50_ohm_trap_is_caught(scripted):
 
 def test_a_voltage_that_reads_back_doubled_is_refused(scripted):
     """A setting is believed only when it is read back."""
-    script = replaced(CONFIGURE[:6], ":SOUR1:VOLT 4;:SOUR1:VOLT?", "8.0")
+    script = replaced(CONFIGURE[:7], ":SOUR1:VOLT 4;:SOUR1:VOLT?", "8.0")
     with pytest.raises(InstrumentError, match="SOUR1:VOLT was set to 4, reads back 8"):
         Keysight33500(scripted([*CAPS, *script, NO_ERROR])).configure(SETTINGS)
 
 
 def test_a_setting_that_moves_after_configure_stops_arm(scripted):
     """What selecting a waveform changed is found before the output goes on."""
-    moved = replaced(ARM[:7], ":SOUR1:FUNC:ARB:SRAT?", "40000")
+    moved = replaced(ARM[:13], ":SOUR1:FUNC:ARB:SRAT?", "40000")
     source, _ = ready(scripted, *moved)
     with pytest.raises(InstrumentError, match="rate_hz was set to 100000, but reads back 40000"):
         source.arm()

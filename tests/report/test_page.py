@@ -254,3 +254,18 @@ def test_alignment_values_may_stand_in_the_record_directly(tmp_path) -> None:
     assert "12.25" in page.text
     assert "windows" not in page.text
     assert len(page.images) == 1
+
+
+def test_a_page_tells_where_the_numbers_come_from_and_after_what_it_went_on(run) -> None:
+    """Commit, machine, the run before and the preparation; no stage is told to be the last one."""
+    folder, record = run
+    record = replace(
+        record, errors=({"what": "the cable was pulled"},), checkout={"commit": "c0ffee",
+        "is_dirty": True}, host={"system": "Linux", "cores": 2}, previous={"run_id": "before"},
+        prepare={"command": "flash it"}, resumed=({"when": "2026-01-02T00:00:00+00:00"},),
+    )  # fmt: skip
+    text = write_page(folder, record).read_text("utf-8")
+    for told in ("The run went on after this", "the cable was pulled", "c0ffee", "Linux, 2",
+                 "before", "flash it", "2026-01-02T00:00:00+00:00"):  # fmt: skip
+        assert told in text
+    assert "The last stage that ended" not in text

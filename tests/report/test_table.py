@@ -55,3 +55,12 @@ def test_an_aborted_run_says_so_and_why(run) -> None:
     assert measurement_table(record) == (
         "no measurement was made\nerror: no answer\nverdict: aborted (0 judged, 0 reported)\n"
     )
+
+
+def test_a_run_that_went_on_says_after_what(run) -> None:
+    """What interrupted it is no error of the completed run, and is told."""
+    record = replace(run[1], measurements=(), errors=({"what": "no answer"},))
+    assert measurement_table(record) == (
+        "no measurement was made\nwent on after: no answer\n"
+        "verdict: not judged (0 judged, 0 reported)\n"
+    )

@@ -1,0 +1,82 @@
+"""The command line: results on standard output, progress and errors on standard error.
+
+Heavy modules are imported inside the commands that need them, so that ``--help`` stays quick.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+from cyclopts import App, CycloptsError
+
+from emgsim.cli import recordings, rigs, runs
+from emgsim.cli.run import run, schedule
+from emgsim.cli.shipped import list_
+from emgsim.errors import EmgsimError, UsageError
+
+DEBUG = "--debug"
+
+app = App(
+    name="emgsim",
+    help="Hardware-in-the-loop simulator and test bench for electromyography (EMG).",
+    help_on_error=False,
+    suppress_keyboard_interrupt=False,
+    version_flags=["--version"],
+)
+for command in (
+    run,
+    schedule,
+    recordings.simulate,
+    recordings.analyse,
+    recordings.compare,
+    recordings.conclude,
+    recordings.gallery,
+    runs.diff,
+    rigs.arm,
+    rigs.disarm,
+):
+    app.command(command)
+app.command(list_, name="list")
+app.command(rigs.app)
+app.command(runs.app)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    0 pass; 1 a limit failed; 2 wrong use; 3 an input is invalid; 4 instrument or link;
+    5 inconclusive or stopped for safety; 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = DEBUG in words
+    words = [word for word in words if word != DEBUG]
+    try:
+        result = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        return _fail(UsageError(str(error), todo="see `emgsim --help`"), debug)
+    except EmgsimError as error:
+        return _fail(error, debug)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        what = f"internal error: {type(error).__name__}: {error}"
+        return _fail(EmgsimError(what, todo=f"repeat with {DEBUG} and report it"), debug)
+    return result if isinstance(result, int) else 0
+
+
+def console() -> None:
+    """Entry point of the ``emgsim`` command."""
+    sys.exit(main())
+
+
+def _fail(error: EmgsimError, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    else:
+        notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", []))
+        print(f"error: {error}{notes}", file=sys.stderr)
+    return error.exit_code

@@ -1,0 +1,224 @@
+"""Commands on rigs: look at them, foresee a playback, vouch for one, serve a virtual one."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from emgsim.cli.base import Overrides, Seed, is_examination, say, split
+from emgsim.errors import SafetyError, UsageError
+
+if TYPE_CHECKING:
+    from emgsim.bench.station import Station
+
+REFUSED = 5
+
+app = App(name="rig", help="Look at rigs, foresee what they would do, and serve virtual ones.")
+
+
+@app.command(name="list")
+def rig_list() -> int:
+    """List the shipped rigs."""
+    from emgsim.cli.shipped import list_
+
+    return list_("rigs")
+
+
+@app.command(name="check")
+def rig_check(
+    rig: str = "virtual",
+    *,
+    states: Annotated[bool, Parameter(negative=())] = False,
+    set_: Overrides = (),
+) -> int:
+    """Open a rig and show who answers; of a real one, prove the divider by a harmless sine.
+
+    Parameters
+    ----------
+    rig
+        Shipped name or path of a rig file.
+    states
+        Bring the fixture into each of its states, too; an operator is asked.
+    set_
+        key.path=value of the rig.
+    """
+    from emgsim.bench.rig import load_rig
+    from emgsim.bench.station import open_station
+
+    with open_station(load_rig(rig, overrides=set_), seed=0) as station:
+        for role, identity in station.identities.items():
+            print(f"{role:<8} {identity}")
+        caps = station.source_caps
+        print(f"{'':<8} source memory {caps.max_points} points, {caps.max_vpp_open_v:g} Vpp")
+        for name, value in station.facts.items():
+            print(f"{'':<8} {name.replace('_', ' ')} {value:.6g}")
+        if states:
+            _check_states(station)
+    print("all answer; the output is off")
+    return 0
+
+
+def _check_states(station: Station) -> None:
+    from emgsim.bench.fixture import StateUnavailableError
+    from emgsim.bench.rig import THROUGH
+
+    for name in (*station.rig.fixture.states, THROUGH):
+        try:
+            station.into(name)
+        except StateUnavailableError as error:
+            print(f"{'state':<8} {name:<14} skipped: {error.what}")
+        else:
+            print(f"{'state':<8} {name:<14} in place")
+
+
+@app.command(name="plan")
+def rig_plan(
+    rig: str,
+    scenario: str,
+    *,
+    visit: str | None = None,
+    json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    set_: Overrides = (),
+) -> int:
+    """Tell what a rig would do with a scenario: volts, codes, noise, limits. Drives nothing.
+
+    Parameters
+    ----------
+    rig
+        Shipped name or path of a rig file.
+    scenario
+        Shipped name or path of a scenario's or of an examination's file.
+    visit
+        Name of the visit, of an examination that has several.
+    json_
+        Print it as JSON.
+    set_
+        key.path=value of the scenario; begin with rig. for a value of the rig.
+    """
+    from emgsim.bench.outlook import foresee
+    from emgsim.bench.outlook_text import outlook_text, outlooks_text, verdict_line
+    from emgsim.bench.program import program_for
+    from emgsim.bench.rig import load_rig
+    from emgsim.scenario import Scenario, load_scenario
+    from emgsim.simulation import simulate
+
+    of_scenario, of_rig = split(set_)
+    on_rig = load_rig(rig, overrides=of_rig)
+    scenarios: dict[str, Scenario]
+    if is_examination(scenario):
+        from emgsim.exam.examination import load_examination
+
+        exam = load_examination(scenario, overrides=of_scenario).on(visit)
+        scenarios = {one.muscle.name: exam.scenario(one) for one in exam.muscles}
+    else:
+        loaded = load_scenario(scenario, overrides=of_scenario)
+        scenarios = {loaded.id: loaded}
+    foreseen = {}
+    for name, one in scenarios.items():
+        recording, _ = simulate(one, for_playing=True)
+        foreseen[name] = foresee(program_for(recording), on_rig, name=f"scenario {one.id}")
+        if len(scenarios) > 1:
+            say(f"{name}: {verdict_line(foreseen[name])}")
+    if json_:
+        print(json.dumps({name: outlook.table() for name, outlook in foreseen.items()}))
+    elif len(foreseen) == 1:
+        print(outlook_text(*foreseen.values()), end="")
+    else:
+        print(outlooks_text(foreseen), end="")
+    return 0 if all(outlook.would_be_played for outlook in foreseen.values()) else REFUSED
+
+
+@app.command(name="serve")
+def rig_serve(rig: str = "virtual", *, seed: Seed = 0, set_: Overrides = ()) -> int:
+    """Serve a virtual rig for other people's software until SIGINT or SIGTERM.
+
+    Prints one VISA address or serial device per line: source, capture, device, and the switch if
+    there is one.
+
+    Parameters
+    ----------
+    rig
+        Shipped name or path of a virtual rig file.
+    seed
+        Seed of the noise and of the converters' phases.
+    set_
+        key.path=value of the rig.
+    """
+    from emgsim.bench.rig import load_rig
+    from emgsim.bench.served import ServedRig
+
+    loaded = load_rig(rig, overrides=set_)
+    if loaded.kind != "virtual":
+        raise UsageError(f"only virtual rigs can be served, {loaded.id} is {loaded.kind!r}")
+    # A handler and not sigwait: threads of numpy's libraries have not blocked the signals.
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with ServedRig(loaded, seed) as served:
+        for address in served.addresses.values():
+            print(address, flush=True)
+        ended.wait()
+    return 0
+
+
+def arm(rig: str, *, by: str, dut: str, set_: Overrides = ()) -> int:
+    """Vouch for a real rig: its device is connected to no person. Expires.
+
+    Parameters
+    ----------
+    rig
+        Shipped name or path of a rig file.
+    by
+        Your name.
+    dut
+        Serial number of the device, read off the device itself.
+    set_
+        key.path=value of the rig; a run must be given the same.
+    """
+    from emgsim.bench import arming
+    from emgsim.bench.rig import load_rig
+
+    loaded = load_rig(rig, overrides=set_)
+    if not sys.stdin.isatty():
+        raise SafetyError(
+            "arming needs a person at a terminal: the statement is never given by a script",
+            where=f"rig {loaded.id}",
+            todo="run the command by hand, where the device can be seen",
+        )
+    print(
+        f"Rig {loaded.id} will drive the inputs of device {dut}. Look at its electrodes and "
+        f"leads.\nType `{arming.STATEMENT}` if that is so: ",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )
+    word = arming.arm(loaded, by=by, device_serial=dut, statement=sys.stdin.readline())
+    print(
+        f"rig {word.rig} is armed for device {word.device_serial} by {word.by} "
+        f"until {word.until:%Y-%m-%d %H:%M} UTC"
+    )
+    return 0
+
+
+def disarm(rig: str, *, set_: Overrides = ()) -> int:
+    """Take the word for a rig back.
+
+    Parameters
+    ----------
+    rig
+        Shipped name or path of a rig file.
+    set_
+        key.path=value of the rig.
+    """
+    from emgsim.bench import arming
+    from emgsim.bench.rig import load_rig
+
+    loaded = load_rig(rig, overrides=set_)
+    was_armed = arming.disarm(loaded)
+    print(f"rig {loaded.id} {'is no longer armed' if was_armed else 'was not armed'}")
+    return 0

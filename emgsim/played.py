@@ -1,0 +1,76 @@
+"""What a playback left, as it came from the wire: kept in a file until it has been aligned."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgsim.bench.levels import LevelPlan
+from emgsim.bench.playing import Catch
+from emgsim.bench.rig import Rig
+
+Floats = NDArray[np.float64]
+
+SPOOL = "wave/played.npz"  # in the run's folder
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Played:
+    """The samples of one playback, and the levels at which it was played.
+
+    ``counts`` are the device's codes, NaN where frames were lost; ``source_v`` and ``monitor_v``
+    what the oscilloscope saw, in volts, at ``scope_rate_hz``; all of shape ``(n,)``.
+    """
+
+    plan: LevelPlan
+    counts: Floats
+    source_v: Floats
+    monitor_v: Floats
+    scope_rate_hz: float
+    source_range_v: float  # full scale of the oscilloscope's channel on the source
+
+    @classmethod
+    def of(cls, catch: Catch, plan: LevelPlan, rig: Rig) -> Self:
+        """Return a playback that came to its end."""
+        scope = catch.scope_record()
+        return cls(
+            plan=plan,
+            counts=catch.device_counts()[:, 0],
+            source_v=scope.source_v,
+            monitor_v=scope.monitor_v,
+            scope_rate_hz=scope.settings.rate_hz,
+            source_range_v=scope.settings.channels[rig.capture.source_channel].range_v,
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write it into a run's folder, to the last digit."""
+        path = folder / SPOOL
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            np.savez(
+                file,
+                plan=np.array(json.dumps(self.plan.table())),
+                counts=self.counts,
+                source_v=self.source_v,
+                monitor_v=self.monitor_v,
+                scope=np.array([self.scope_rate_hz, self.source_range_v]),
+            )
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what `write` wrote; the caller has compared its digest."""
+        with np.load(folder / SPOOL, allow_pickle=False) as file:
+            rate_hz, range_v = (float(value) for value in file["scope"])
+            return cls(
+                plan=LevelPlan(**json.loads(str(file["plan"]))),
+                counts=file["counts"],
+                source_v=file["source_v"],
+                monitor_v=file["monitor_v"],
+                scope_rate_hz=rate_hz,
+                source_range_v=range_v,
+            )
