@@ -1,0 +1,94 @@
+"""The command itself on a real rig that is killed while it plays: the output goes off, and stays.
+
+The instruments are served by this test on loopback; to the command they are a lab of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import pyvisa
+
+from emgsim.bench.arming import STATEMENT, arm
+from emgsim.bench.rig import load_rig
+from emgsim.bench.served import ServedRig
+from emgsim.cli import main
+from emgsim.journal import read_journal
+from emgsim.record import fold
+
+SCENARIO = ["healthy_biceps", "--set", "phases=[{kind='hold',duration_s=4.0,level_mvc=0.05}]"]
+OFF_WITHIN_S = 2.0
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_signals")]
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
+    """Give the file of an armed rig, and the generator's address."""
+    for name in ("EMGSIM_STATE_DIR", "EMGSIM_LOCK_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    with ServedRig(load_rig("virtual"), seed=2) as served:
+        tables = "".join(f'[{role}]\nresource = "{at}"\n' for role, at in served.addresses.items())
+        path = tmp_path / "lab.toml"
+        path.write_text(
+            f'extends = "virtual"\nid = "lab"\nkind = "bench"\n{tables}'
+            '[lock]\nkeys = ["awg:MY1"]\nwait_s = 10\n'
+        )
+        arm(load_rig(path), by="M. Curie", device_serial="SIM-0001", statement=STATEMENT)
+        yield path, served.addresses["source"]
+
+
+def is_on(session: pyvisa.resources.MessageBasedResource) -> bool:
+    """Ask the generator over a session of one's own."""
+    return session.query(":OUTP1?").strip() == "1"
+
+
+def until(condition, seconds: float) -> float:
+    """Wait until something is so; return after how long, or fail."""
+    began_s = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began_s < seconds, "it never became so"
+        time.sleep(0.01)
+    return time.monotonic() - began_s
+
+
+def test_a_killed_run_leaves_the_output_off_and_is_gone_on_with(lab, tmp_path, capsys):
+    """SIGKILL while the output is on; the guard switches off, logs it, and the run is resumed."""
+    path, address = lab
+    out = tmp_path / "runs"
+    words = ["run", *SCENARIO, "--rig", str(path), "--out", str(out)]
+    manager = pyvisa.ResourceManager("@py")
+    with manager.open_resource(address) as session:
+        session.read_termination = session.write_termination = "\n"
+        with subprocess.Popen(
+            [sys.executable, "-m", "emgsim", *words], stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+        ) as process:
+            until(lambda: any(out.glob("*/wave/truth.npz")), 60)  # past the probe of the divider
+            [folder] = out.iterdir()
+            until(lambda: fold(read_journal(folder)).plan and is_on(session), 60)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            assert until(lambda: not is_on(session), 10) < OFF_WITHIN_S
+        assert fold(read_journal(folder)).status == "aborted"
+        assert main(["run", "--resume", str(folder)]) in (0, 1, 5)
+        assert not is_on(session)
+    record = fold(read_journal(folder))
+    assert record.status == "completed"
+    assert record.output_off
+    assert record.arm["arm"]["by"] == "M. Curie"
+    assert record.arm["divider_ratio"] == pytest.approx(1 / 1001, rel=0.01)
+    lines = (folder / "guard.jsonl").read_text().splitlines()
+    events = [json.loads(line)["event"] for line in lines]
+    died = events.index("the pipe closed")
+    assert events[died : died + 4] == ["the pipe closed", "killed", "off", "end"]
+    assert events[-1] == "bye"  # of the run that went on
+    assert "report:" in capsys.readouterr().out
