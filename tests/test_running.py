@@ -174,7 +174,7 @@ def test_plant_in_process_and_plant_behind_the_wire_give_equal_codes(
     with open_station(rig, seed=5) as station:
         plan, _ = load_program(station, program)
         catch = Catch()
-        play(station, plan, catch)
+        play(station, program, plan, catch)
     wire = catch.device_counts()[:, 0].astype(np.int64)
     # The wire's stream began some time before the trigger: find where one fits into the other.
     (starts,) = np.nonzero(wire[: wire.size - codes.size] == codes[0])

@@ -7,6 +7,7 @@ every stage, and begins at a line on standard input. It imports neither scipy no
 import ctypes
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -75,6 +76,8 @@ def play(job: dict) -> None:
 
 def main() -> None:
     """Wait for the word, then play."""
+    # A shell that starts the tests in the background lets them ignore Ctrl-C, and us with them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     job = json.loads(sys.argv[1])
     if job["terminal"]:  # the first terminal that a session leader opens becomes its own
         os.close(os.open(job["terminal"], os.O_RDWR))
