@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from emgsim.cli import main
+from emgsim.shipped import find
 
 SHORT = "--set=phases=[{kind='hold',duration_s=2.0,level_mvc=0.05}]"
 STATE = ["--set", "fixture.states.shorted.differential=0",
@@ -101,6 +102,14 @@ def test_a_check_goes_through_the_states_and_skips_what_nobody_can_reach(capsys)
     shown = capsys.readouterr().out
     assert "state    shorted        skipped: state unavailable" in shown
     assert "state    through        in place" in shown
+
+
+def test_a_profile_of_another_firmware_is_told(tmp_path, capsys):
+    """What the data sheet says may not hold any more: a line, and no refusal."""
+    profile = find("rigs/devices", "na1").read_text().replace('firmware = "1.0"', 'firmware = "2"')
+    (tmp_path / "na2.toml").write_text(profile)
+    assert main(["rig", "check", "--set", f"device.profile={tmp_path / 'na2.toml'}"]) == 0
+    assert "the device's profile is of firmware 2, not of 1.0" in capsys.readouterr().out
 
 
 def test_a_check_of_a_rig_with_relays_reaches_every_state(capsys):

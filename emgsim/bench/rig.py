@@ -71,6 +71,7 @@ class Expected(_Table):
 
     model: str = ""
     serial: str = ""
+    firmware: str = ""
 
 
 class SourceRole(_Table):

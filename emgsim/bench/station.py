@@ -294,7 +294,7 @@ def _refuse_strangers(station: Station) -> None:
     }
     for role, expect in wanted.items():
         who = station.identities[role]
-        for name, value in (("model", expect.model), ("serial", expect.serial)):
+        for name, value in expect.model_dump().items():
             if value and getattr(who, name) != value:
                 raise InstrumentError(
                     f"the {role} must have the {name} {value!r}, and {who} answers",

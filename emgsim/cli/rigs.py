@@ -53,6 +53,9 @@ def rig_check(
     with open_station(load_rig(rig, overrides=set_), seed=0) as station:
         for role, identity in station.identities.items():
             print(f"{role:<8} {identity}")
+        found, told = station.identities["device"].firmware, station.profile.firmware
+        if told not in ("", found):
+            print(f"{'':<8} the device's profile is of firmware {told}, not of {found}")
         caps = station.source_caps
         print(f"{'':<8} source memory {caps.max_points} points, {caps.max_vpp_open_v:g} Vpp")
         for name, value in station.facts.items():

@@ -29,6 +29,7 @@ class DeviceProfile(BaseModel):
     range_uv: float = Field(gt=0)  # full scale is +- this
     scale_uv_per_count: float = Field(gt=0)  # size of one code at the electrode
     noise_uv_rms: float = Field(ge=0)  # input-referred, in the band
+    firmware: str = ""  # of which all this was declared; "": of any
     no_damage_v: float = Field(gt=0)  # largest input that does no harm
     baud: int = Field(default=115200, gt=0)  # USB serial ports ignore it
     frame: FrameFormat

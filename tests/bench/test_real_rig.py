@@ -86,6 +86,7 @@ def test_a_device_that_nobody_vouched_for_is_refused():
     ("source.expect.model=33622A", "the source must have the model '33622A'"),
     ("capture.expect.serial=MY1", "the capture must have the serial 'MY1'"),
     ("device.expect.serial=SN-1", "the device must have the serial 'SN-1'"),
+    ('device.expect.firmware="2"', "the device must have the firmware '2'"),
 ])
 def test_another_instrument_than_the_rig_file_means_is_refused(expect, said):
     """Role, what was expected and who answers."""
