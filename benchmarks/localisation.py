@@ -2,7 +2,7 @@
 
 Usage::
 
-    python benchmarks/localisation.py [--patients N] [--first-seed N] [--more N]
+    python benchmarks/localisation.py [--patients N] [--first-seed N] [--more N] [--device]
 
 Patients. Each has one lesion of those that a classifier must separate (radiculopathies, places of
 entrapment, plexus, polyneuropathy, motor neuron disease, myopathy, junction), all equally likely.
@@ -18,6 +18,10 @@ dorsal interosseous where the catalogue has none): fibrillations at two of eight
 needle, their grade, units lost. Each conclusion is wrong in 3 %, either way. Myopathy and junction
 follow from their parameters, fibres lost and safety left. Sensory potentials, in the second table,
 are those of the limb, low beyond a loss of 45 %: nothing simulates them.
+
+``--device`` adds what the device's path errs on each axis, measured on the muscles of the shipped
+examinations (`localisation_patients.DEVICE_ERROR`). It is a model of that path: the patients here
+are not played through a device, and errors of neighbouring muscles are independent.
 
 Nothing was set on the judged patients: seeds up to 1000 are for that. CPU is per patient. Ends with
 1 if a goal is missed.
@@ -90,6 +94,7 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=N_PATIENTS)
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--more", type=int, default=MORE)
+    parser.add_argument("--device", action="store_true")
     options = parser.parse_args()
     known = equally_likely(lesions())
     patients = [patient(options.first_seed + k, known) for k in range(options.patients)]
@@ -98,8 +103,8 @@ def main() -> None:
     for one in patients:
         told: dict[tuple[str, Side], MuscleFinding] = {}
         potentials = [sensory_of(one, nerve) for nerve in SENSORY[one.limb]]
-        needle.append(examined(one, known, options.more, (), told))
-        both.append(examined(one, known, options.more, potentials, told))
+        needle.append(examined(one, known, options.more, (), told, options.device))
+        both.append(examined(one, known, options.more, potentials, told, options.device))
     cpu = (time.process_time() - began) / len(patients)
     print(f"{len(patients)} patients from seed {options.first_seed}, CPU {cpu:.2f} s each")
     held = [
@@ -144,12 +149,13 @@ def examined(
     more: int,
     sensory: Sequence[SensoryFinding],
     told: dict[tuple[str, Side], MuscleFinding],
+    by_device: bool,
 ) -> Examination:
     """Examine a patient: the screen of a limb, then what tells most; ``told`` is what is known."""
 
     def needled(muscle: str, side: Side) -> MuscleFinding:
         if (muscle, side) not in told:
-            axes = muscle_axes(one, muscle, side)
+            axes = muscle_axes(one, muscle, side, by_device=by_device)
             told[muscle, side] = muscle_finding(muscle, axes, side)
         return told[muscle, side]
 

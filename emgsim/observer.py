@@ -18,7 +18,7 @@ from emgsim.analysis.jitter import jitter_pairs
 from emgsim.analysis.mixtures import CRISP_US
 from emgsim.analysis.muaps import FEWEST, Sweeps, sweeps_of
 from emgsim.analysis.near_fibre import near_fibre_jiggle
-from emgsim.analysis.plan import Stretch
+from emgsim.analysis.plan import SAME_S, Stretch
 from emgsim.analysis.quantification import AFTER_S, BEFORE_S, quantified_sweeps
 from emgsim.analysis.resting.runs import DENERVATION, GRADE_BORDERS, PERSISTENT_S
 from emgsim.analysis.stretches import joined
@@ -63,7 +63,7 @@ def observe(recording: Recording, truth: Truth, stretches: Sequence[Stretch]) ->
     """
     parts = []
     for stretch in stretches:
-        here = truth.at(stretch.onset_s, stretch.offset_s)
+        here = truth.at(stretch.onset_s + SAME_S, stretch.offset_s - SAME_S)
         piece = recording.cut(stretch.onset_s, stretch.offset_s)
         span = {"onset_s": stretch.onset_s, "offset_s": stretch.offset_s}
         found = _in_stretch(stretch, piece, here)

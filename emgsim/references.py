@@ -29,13 +29,16 @@ class _Catalogue(BaseModel):
 
     published: dict[str, _Published]
     simulated: Reference
+    patterns: dict[str, dict[str, float]] = {}  # by muscle: of recruitment's measures, in health
 
 
 def reference(muscle: str) -> Reference:
     """Return the reference values of a muscle.
 
     The distributions are those of the simulator's muscle of the catalogue; another muscle's MUAPs
-    are as much larger and longer as the published ones are.
+    are as much larger and longer as the published ones are. Recruitment moves by what healthy ones
+    of the muscle have more than those of the catalogue's, in each form alike; where that is not
+    known it does not.
 
     Raises
     ------
@@ -64,7 +67,29 @@ def reference(muscle: str) -> Reference:
         kind: {name: _moved(spread, later.get(name, 0.0)) for name, spread in table.items()}
         for kind, table in own.muaps.items()
     }
-    return own.model_copy(update={"muscle": muscle, "muaps": muaps})
+    recruitment = _at_home(
+        own.recruitment, catalogue.patterns.get(muscle, {}), catalogue.patterns.get(own.muscle, {})
+    )
+    return own.model_copy(update={"muscle": muscle, "muaps": muaps, "recruitment": recruitment})
+
+
+def _at_home(
+    recruitment: dict[str, dict[str, Spread]], healthy: dict[str, float], usual: dict[str, float]
+) -> dict[str, dict[str, Spread]]:
+    """Return the forms of recruitment moved by what a healthy muscle has more than the usual."""
+    by = {
+        name: _on_scale(healthy[name], spread.scale) - _on_scale(usual[name], spread.scale)
+        for name, spread in recruitment["normal"].items()
+        if name in healthy and name in usual
+    }
+    return {
+        form: {name: _moved(spread, by.get(name, 0.0)) for name, spread in table.items()}
+        for form, table in recruitment.items()
+    }
+
+
+def _on_scale(value: float, scale: str) -> float:
+    return math.log(value) if scale == "log" else value
 
 
 def _moved(spread: Spread, by: float) -> Spread:

@@ -251,6 +251,18 @@ def test_a_visit_is_an_examination_of_the_same_patient_on_a_later_day() -> None:
     assert late.scenario(late.muscles[0]).id == "one_late_first_dorsal_interosseous"
 
 
+def test_a_visit_shows_what_is_there_by_then() -> None:
+    """Its findings take the place of what each muscle shows; without them that stays."""
+    then = {"active_denervation": "yes"}
+    late = {"name": "late", "weeks": 52}
+    muscles = [{"muscle": "first_dorsal_interosseous", "shows": then}]
+    for shows, expected in ((None, then), ({"stability": "stable"}, {"stability": "stable"})):
+        exam = examination(muscles=muscles, visits=[{**late, "shows": shows}])
+        assert exam.at_visit(0).muscles[0].shows == expected
+    with pytest.raises(InputError, match="shows must name axes"):
+        examination(visits=[{**late, "shows": {"colour": "red"}}])
+
+
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_no_visit_finds_the_places_of_another(name: str) -> None:
     """All are further apart than a needle hears fibrillations, 0.6 mm; the first are as written."""

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgsim.analysis.comparison import Reference, Table, log_likelihood
-from emgsim.analysis.mixtures import counted, is_told, mixed, of_values, value_of
-from emgsim.recording import AxisFinding, Findings, FoundRun, FoundUnit
+from emgsim.analysis.mixtures import counted, is_sure, is_told, mixed, of_values, value_of
+from emgsim.analysis.spontaneous import denervation, special_discharges
+from emgsim.recording import AxisFinding, Findings, FoundUnit
 
 Floats = NDArray[np.float64]
 
@@ -35,21 +36,13 @@ AXES: dict[str, tuple[str, ...]] = {
         "fasciculation",
     ),
 }
-DENERVATION = ("fibrillation", "positive_sharp_wave")
-SPECIAL = {
-    "myotonic_discharge": "myotonia",
-    "complex_repetitive_discharge": "complex_repetitive",
-    "myokymia": "myokymia_neuromyotonia",
-    "neuromyotonia": "myokymia_neuromyotonia",
-    "multiplets": "myokymia_neuromyotonia",  # of axons as irritable
-    "fasciculation": "fasciculation",
-}
 FEWEST_MUAPS = 3
-ALONE = 0.5  # weight of a single short run in a single recording: +/- of Daube
-PERSISTENT_S = 1.0  # of a train; Daube
 SPIKES_PER_S = 50.0  # turns of 100 uV in a slight effort in which units can be told apart
 SLIGHT_SHARE = 0.5  # of the fullest pattern's turns: in fuller ones nobody tells units apart
 FEWEST_EFFORTS = 3  # slight ones, before it means something that no unit was told apart
+# Mean confidence of the discharges of a unit that says how steady it is: with another's among them
+# the steadiest unit strays [P]
+STEADY_SURE = 0.95
 FULL_SHARE = 0.7  # of the fullest pattern's turns: these recordings hold the strongest effort too
 
 
@@ -98,11 +91,11 @@ def axes_of(
         if strongest or not name.startswith("poor_effort")
     }
     found = (
-        _denervation(findings),
+        _heard("active_denervation", denervation(findings)),
         _muap_type(units, reference, age_years),
         _compared("recruitment", recruitment, patterns, age_years),
         _stability(units, untold_efforts(findings) if strongest else (0, 0), reference, age_years),
-        _special(findings),
+        _heard("special_discharges", special_discharges(findings)),
     )
     return tuple(axis for axis in found if axis is not None)
 
@@ -119,52 +112,10 @@ def _axis(
     )
 
 
-# -- rest ------------------------------------------------------------------------------------------
-
-
-def _has_rest(findings: Sequence[Findings]) -> bool:
-    return any(
-        event.kind == "rest" and event.offset_s - event.onset_s >= PERSISTENT_S
-        for one in findings
-        for event in one.events
-    )
-
-
-def _denervation(findings: Sequence[Findings]) -> AxisFinding | None:
-    """Look for fibrillations or positive sharp waves, more than one that does not last."""
-    if not _has_rest(findings):
-        return None
-    sites = [[run for run in one.runs if run.kind in DENERVATION] for one in findings]
-    runs = [run for site in sites for run in site]
-    lasting = [run for run in runs if run.offset_s - run.onset_s >= PERSISTENT_S]
-    weight = 1.0 if lasting or sum(map(bool, sites)) > 1 else ALONE
-    none = float(np.prod([1 - weight * run.probability for run in runs]))
-    because = {
-        "runs": len(runs),
-        "recordings_with_runs": sum(map(bool, sites)),
-        "largest_grade": max((run.grade or 0.0 for run in runs), default=0.0),
-    }
-    return _axis("active_denervation", {"no": none, "yes": 1 - none}, because)
-
-
-def _special(findings: Sequence[Findings]) -> AxisFinding | None:
-    """Weigh the kinds against each other; each run stands for its own."""
-    if not _has_rest(findings):
-        return None
-    kinds: dict[str, list[FoundRun]] = {}
-    for run in (run for one in findings for run in one.runs if run.kind in SPECIAL):
-        kinds.setdefault(SPECIAL[run.kind], []).append(run)
-    absent = {
-        kind: float(np.prod([1 - r.probability for r in runs])) for kind, runs in kinds.items()
-    }
-    weights = {kind: (1 - gone) / max(gone, 1e-9) for kind, gone in absent.items()}
-    total = 1 + sum(weights.values())
-    probabilities = {"none": 1 / total, **{kind: w / total for kind, w in weights.items()}}
-    return _axis(
-        "special_discharges",
-        probabilities,
-        {f"{kind}_runs": len(runs) for kind, runs in kinds.items()},
-    )
+def _heard(
+    name: str, found: tuple[Mapping[str, float], Mapping[str, float]] | None
+) -> AxisFinding | None:
+    return None if found is None else _axis(name, *found)
 
 
 # -- MUAPs -----------------------------------------------------------------------------------------
@@ -244,7 +195,12 @@ def _stability(
     told apart although the needle hears their spikes.
     """
     names = {name for table in reference.stability.values() for name in table}
-    told = [u for u in units if any(np.isfinite(u.measures.get(name, np.nan)) for name in names)]
+    told = [
+        u
+        for u in units
+        if is_sure(u, STEADY_SURE)
+        and any(np.isfinite(u.measures.get(name, np.nan)) for name in names)
+    ]
     alone, efforts = untold if untold[1] >= FEWEST_EFFORTS else (0, 0)
     if not told and not efforts:
         return None

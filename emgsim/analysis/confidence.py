@@ -188,13 +188,14 @@ class _Vacancy:
         b = min(self.last, self.pursuit.n if self.high is None else self.high)
         table = self.pursuit.log_densities[unit]
         own = np.full(self.last - self.first, -np.inf)
-        likelihood = self.dictionary.gain(
-            self.correlation[unit : unit + 1, a - self.first : b - self.first],
-            slice(unit, unit + 1),
-        )[0]
-        own[a - self.first : b - self.first] = likelihood + insertion(
-            table, a, b, self.low, self.high
-        )
+        if a < b:  # the unit's other discharges may leave no place
+            likelihood = self.dictionary.gain(
+                self.correlation[unit : unit + 1, a - self.first : b - self.first],
+                slice(unit, unit + 1),
+            )[0]
+            own[a - self.first : b - self.first] = likelihood + insertion(
+                table, a, b, self.low, self.high
+            )
         middle = self.whole - self.first
         own[max(middle - self.near, 0) : middle + self.near + 1] = -np.inf
         gain[unit] = own

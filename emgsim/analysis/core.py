@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +24,17 @@ from emgsim.analysis.trains import train_measures
 from emgsim.errors import NotAnalysableError
 from emgsim.measures import SLOWEST_RATE_HZ
 from emgsim.recording import Event, Findings, FoundUnit, Recording
+from emgsim.seeds import stream
 
 Floats = NDArray[np.float64]
 
 NEEDLES = ("concentric_needle", "monopolar", "single_fibre", "fine_wire", "thin_film")
 NEEDLE_RATE_HZ = 8_000.0  # nobody samples surface EMG as fast
 RESAMPLES = 40  # of each MUAP's interval: they cost more than all the rest
+# Least noise, of the signal's rms in the band of the decomposition; electrode and amplifier have
+# more. In a clean simulation templates err far beyond it, and no train of theirs is believed.
+LEAST_NOISE = 0.01
+PIECE_S = 0.02  # the quietest of them tells the noise
 VOLUNTARY_SHARE = 0.5  # of a unit's discharges within contractions; else it discharges by itself
 
 
@@ -141,11 +147,27 @@ def _decomposed(
     recording: Recording, channels: Sequence[int], plan: NeedlePlan
 ) -> tuple[Conditioned, Model]:
     signals = [
-        condition(recording.samples_uv[:, k], recording.rate_hz, recording.start_s, plan)
+        _with_noise(
+            condition(recording.samples_uv[:, k], recording.rate_hz, recording.start_s, plan)
+        )
         for k in channels
     ]
     model, work = decompose(stacked(signals), plan)
     return work, model
+
+
+def _with_noise(signal: Conditioned) -> Conditioned:
+    """Return a signal with the least noise that is believed, if it has less; the same each time."""
+    length = max(1, round(PIECE_S * signal.rate_hz))
+    n = signal.samples.size // length
+    pieces = signal.samples[: n * length].reshape(n, length)
+    quiet = float(np.min(np.std(pieces, axis=1), initial=np.inf))
+    least = LEAST_NOISE * float(np.std(signal.samples))
+    if quiet >= least:
+        return signal
+    sd = float(np.sqrt(least**2 - quiet**2))
+    noise = stream(0, "least noise").normal(0.0, sd, signal.samples.size)
+    return replace(signal, samples=signal.samples + noise)
 
 
 def _found(

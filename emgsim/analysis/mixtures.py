@@ -35,9 +35,13 @@ def _counts(unit: FoundUnit) -> bool:
 
 def is_told(unit: FoundUnit) -> bool:
     """Tell whether a unit has been seen often and surely enough, and is no single fibre."""
-    sure = unit.confidence is None or float(np.mean(unit.confidence)) >= SUREST
     lasts = unit.measures.get("duration_ms", np.inf) >= SHORTEST_MS
-    return sure and lasts and unit.discharge_times_s.size >= FEWEST_DISCHARGES
+    return is_sure(unit) and lasts and unit.discharge_times_s.size >= FEWEST_DISCHARGES
+
+
+def is_sure(unit: FoundUnit, least: float = SUREST) -> bool:
+    """Tell whether a unit's discharges are as sure as that in the mean; true ones are."""
+    return unit.confidence is None or float(np.mean(unit.confidence)) >= least
 
 
 def mixed(

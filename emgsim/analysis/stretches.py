@@ -27,6 +27,9 @@ Floats = NDArray[np.float64]
 Analysis = Callable[[Recording, NeedlePlan], Findings]
 Episode = TypeVar("Episode", Event, FoundRun)
 
+# Before a contraction: its first units discharge before anybody would see that it begins, and are
+# no fasciculations
+BEFORE_EFFORT_S = 0.25
 EDGE_S = 0.01  # that the ends of a recording may be missing: what its alignment leaves out
 
 
@@ -71,7 +74,7 @@ def analyse_stretches(
         piece = recording.cut(stretch.onset_s, stretch.offset_s)
         try:
             if stretch.kind == "slight":
-                found = slight(piece, alone)
+                found = _before_effort(slight(piece, alone))
             else:
                 found = _WITHOUT_UNITS[stretch.kind](piece, _first_heard(piece, alive))
         except NotAnalysableError as error:
@@ -106,15 +109,18 @@ def joined(parts: Iterable[Findings]) -> Findings:
 def runs_at_rest(
     recording: Recording, channel: int, events: Sequence[Event]
 ) -> tuple[FoundRun, ...]:
-    """Return what discharges by itself in each rest that is long enough to tell."""
+    """Return what discharges by itself in each rest that is long enough to tell.
+
+    The last quarter of a second before a contraction is none.
+    """
+    efforts_s = {event.onset_s for event in events if event.kind == "contraction"}
     found: list[FoundRun] = []
     for event in events:
-        if event.kind != "rest" or event.offset_s - event.onset_s < SHORTEST_S:
+        stop_s = event.offset_s - (BEFORE_EFFORT_S if event.offset_s in efforts_s else 0.0)
+        if event.kind != "rest" or stop_s - event.onset_s < SHORTEST_S:
             continue
         with suppress(NotAnalysableError):  # mostly missing samples: nothing was heard there
-            found += resting_runs(
-                recording, channel=channel, start_s=event.onset_s, stop_s=event.offset_s
-            )
+            found += resting_runs(recording, channel=channel, start_s=event.onset_s, stop_s=stop_s)
     return tuple(found)
 
 
@@ -156,6 +162,15 @@ _WITHOUT_UNITS: dict[str, Callable[[Recording, int], Findings]] = {
     "rest": _rest,
     "strong": _strong,
 }
+
+
+def _before_effort(found: Findings) -> Findings:
+    """Return what was found in a slight effort, at rest only before it.
+
+    A unit that discharges slowly, where no contraction was seen to begin, is no fibrillation.
+    """
+    onset_s = min((e.onset_s for e in found.events if e.kind == "contraction"), default=-np.inf)
+    return replace(found, runs=tuple(run for run in found.runs if run.offset_s <= onset_s))
 
 
 def _segments(piece: Recording, channel: int) -> tuple[Event, ...]:

@@ -77,13 +77,23 @@ CHAIN_LIMITS = (
         measurement="link.lost_samples.device", high=0.0, source="samples.missing: none"
     ),
 )  # fmt: skip
-UNITS_LIMIT = ScenarioLimit(  # beside them where units are to be told apart
-    measurement="discharges.f1_loss.device", high=0.05, source="non-inferiority margin"
+# Beside them where units are to be told apart. Two decompositions of one muscle differ by chance:
+# loopback and device by 0.00 in the mean of 45 muscles (SE 0.01), with an SD of 0.07 from muscle to
+# muscle. So a single one proves a loss of the margin, 0.05, only beyond two SD more.
+UNITS_LIMIT = ScenarioLimit(
+    measurement="discharges.f1_loss.device",
+    high=0.2,
+    source="non-inferiority margin 0.05, and two SD of what chance makes of one muscle",
 )
 
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _require_axes(shows: Mapping[str, str]) -> None:
+    if strangers := sorted(set(shows) - AXES):
+        raise ValueError(f"shows must name axes ({', '.join(sorted(AXES))}), got {strangers}")
 
 
 class MuscleExam(_Table):
@@ -98,8 +108,7 @@ class MuscleExam(_Table):
 
     @model_validator(mode="after")
     def _axes_exist(self) -> Self:
-        if strangers := sorted(set(self.shows) - AXES):
-            raise ValueError(f"shows must name axes ({', '.join(sorted(AXES))}), got {strangers}")
+        _require_axes(self.shows)
         return self
 
     def reached_by(self, conditions: Iterable[Condition]) -> tuple[Condition, ...]:
@@ -121,6 +130,12 @@ class Visit(_Table):
     weeks: float = Field(ge=0, le=2600)  # after the lesion, or after the beginning of a treatment
     conditions: tuple[Condition, ...] = ()  # of the patient by then, in place of the examination's
     expect: Literal["improved", "unchanged", "worse"] | None = None  # since the visit before
+    shows: dict[str, str] | None = None  # by then, in place of what each muscle shows
+
+    @model_validator(mode="after")
+    def _axes_exist(self) -> Self:
+        _require_axes(self.shows or {})
+        return self
 
 
 class Examination(_Table):
@@ -204,11 +219,13 @@ class Examination(_Table):
         visit, aside = self.visits[number], (GOLDEN * number + 0.5) % 1.0 - 0.5
         protocol, by = self.protocol, aside * min(APART, *self.protocol.depths)
         elsewhere = {"depths": tuple(depth + by for depth in protocol.depths)}
+        shown = {} if visit.shows is None else {"shows": visit.shows}
         return self.model_copy(
             update={
                 "id": f"{self.id}_{visit.name}",
                 "title": f"{self.title}, {visit.name.replace('_', ' ')}",
                 "conditions": visit.conditions,
+                "muscles": tuple(exam.model_copy(update=shown) for exam in self.muscles),
                 "protocol": Protocol.model_validate(protocol.model_dump() | elsewhere),
                 "visits": (),
             }

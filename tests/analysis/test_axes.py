@@ -188,6 +188,18 @@ def test_near_fibre_jiggle_tells_an_unstable_muscle(jiggles, value: str) -> None
     assert found.because["units"] == 10
 
 
+def test_what_may_be_anothers_says_nothing_of_stability() -> None:
+    """A unit whose discharges are 0.9 sure counts for its MUAP alone."""
+    sure, unsure = (
+        [replace(unit(widest_jiggle_us=jiggle_us), confidence=np.full(60, level)) for _ in range(6)]
+        for jiggle_us, level in ((17.0, 1.0), (90.0, 0.9))
+    )
+    found = told(Findings(units=(*sure, *unsure)))
+    assert found["stability"].value == "stable"
+    assert found["stability"].because["units"] == 6
+    assert found["muap_type"].because["muaps"] == 12
+
+
 def effort(turns_per_s: float, *units: FoundUnit) -> Findings:
     """An effort of which only the turns are known, and the units told apart in it."""
     row = {"id": "interference.turns_per_s", "value": turns_per_s, "unit": "1/s"}
@@ -240,6 +252,61 @@ def test_special_discharges_are_named(kind: str, value: str) -> None:
     assert found.value == value
 
 
+def sized(kind: str, onset_s: float, offset_s: float, size_uv: float) -> FoundRun:
+    """Activity at rest, of a size."""
+    potential_uv = np.array([[0.0], [size_uv], [0.0]])
+    return replace(run(kind), onset_s=onset_s, offset_s=offset_s, potential_uv=potential_uv)
+
+
+@pytest.mark.parametrize(
+    ("size_uv", "number", "value"),
+    [(150.0, 1, "none"), (900.0, 1, "fasciculation"), (150.0, 3, "fasciculation")],
+    ids=["a sum of them", "larger", "often"],
+)
+def test_what_is_heard_among_fibrillations_is_made_of_them(
+    size_uv: float, number: int, value: str
+) -> None:
+    """If it is rare and no larger; else it is what it seems."""
+    fibres = [sized("fibrillation", 0.0, 3.0, 100.0 * k) for k in (1, 2, 3)]
+    others = [sized("fasciculation", 1.0, 1.2, size_uv)] * number
+    found = told(Findings(units=(), events=REST, runs=(*fibres, *others)))
+    assert found["special_discharges"].value == value
+
+
+def test_a_ring_is_no_sum() -> None:
+    """A complex repetitive discharge among fibrillations is as steady as no sum of them."""
+    fibres = tuple(sized("fibrillation", 0.0, 3.0, 300.0) for _ in range(3))
+    ring = sized("complex_repetitive_discharge", 1.0, 2.0, 100.0)
+    found = told(Findings(units=(), events=REST, runs=(*fibres, ring)))
+    assert found["special_discharges"].value == "complex_repetitive"
+    few = replace(ring, discharge_times_s=ring.discharge_times_s[:3])
+    found = told(Findings(units=(), events=REST, runs=(*fibres, few)))
+    assert found["special_discharges"].value == "none"
+
+
+def test_a_fasciculation_seen_once_is_in_doubt() -> None:
+    """A single discharge in a muscle is heard and not believed; two are."""
+    one = replace(sized("fasciculation", 1.0, 1.0, 500.0), discharge_times_s=np.array([1.0]))
+    found = told(Findings(units=(), events=REST, runs=(replace(one, probability=0.9),)))
+    assert 0.4 < found["special_discharges"].probabilities["none"] < 0.7
+    found = told(Findings(units=(), events=REST, runs=(one, one)))
+    assert found["special_discharges"].value == "fasciculation"
+
+
+def test_what_is_named_fibrillation_among_myotonic_discharges_is_none() -> None:
+    """Unless they are rarer, or it lasts while they are silent."""
+    myotonic = [sized("myotonic_discharge", 0.0, 1.5, 100.0) for _ in range(3)]
+
+    def denervated(*fibres: FoundRun) -> str:
+        found = told(Findings(units=(), events=REST, runs=(*myotonic, *fibres)))
+        return found["active_denervation"].value
+
+    beside, short = sized("fibrillation", 0.5, 3.0, 50.0), sized("fibrillation", 2.0, 2.5, 50.0)
+    assert denervated(beside, short) == "no"
+    assert denervated(sized("fibrillation", 2.0, 3.5, 50.0)) == "yes"
+    assert denervated(*[beside] * 4) == "yes"
+
+
 def test_what_was_not_measured_is_not_told() -> None:
     """Without rest nothing of rest, with two MUAPs no type, without rows no recruitment."""
     assert told(Findings(units=(unit(), unit()))) == {}
@@ -281,6 +348,16 @@ def test_the_reference_of_another_muscle_is_its_own() -> None:
     assert leg.probabilities["normal"] > arm.probabilities["normal"]
     with pytest.raises(InputError, match="biceps_brachi"):
         reference("biceps_brachi")
+
+
+def test_recruitment_is_compared_with_that_of_healthy_ones_of_the_muscle() -> None:
+    """The trunk is slower and less even, in every form; the catalogue's own muscle is as it is."""
+    trunk = reference("lumbar_paraspinal").recruitment
+    for form, table in BICEPS.recruitment.items():
+        assert trunk[form]["fastest_hz"].mean < table["fastest_hz"].mean
+        assert trunk[form]["evenness"].mean < table["evenness"].mean
+        assert trunk[form]["ratio_hz"] == table["ratio_hz"]
+    assert reference("soleus").recruitment == BICEPS.recruitment  # nobody has measured it
 
 
 def test_age_is_taken_into_account() -> None:

@@ -73,6 +73,19 @@ def test_a_misplaced_discharge_is_not_believed(decomposed: tuple[Conditioned, Mo
     assert moved[20] < 0.2
 
 
+def test_discharges_of_one_unit_at_one_place_are_rated(
+    decomposed: tuple[Conditioned, Model],
+) -> None:
+    """Two of them, a sample apart on either side of a third, leave no place for a rival of it."""
+    work, model = decomposed
+    true = model.units[0].positions
+    at = float(np.floor(true[20])) + 0.5
+    crowded = with_train(model, 0, np.concatenate([true, [at, at + 0.1, at + 0.2]]))
+    rated = confidences(work, crowded)[0]
+    assert rated.size == true.size + 3
+    assert np.all((rated >= 0) & (rated <= 1))
+
+
 def test_confidence_does_not_depend_on_gain(decomposed: tuple[Conditioned, Model]) -> None:
     """A signal, its templates and its noise ten times as large are the same problem."""
     work, model = decomposed

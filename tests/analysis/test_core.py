@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from emgsim.analysis.core import analyse
+from emgsim.analysis.conditioning import Conditioned
+from emgsim.analysis.core import LEAST_NOISE, _with_noise, analyse
 from emgsim.analysis.identity import merged
 from emgsim.analysis.learning import Unit
 from emgsim.analysis.plan import NeedlePlan
@@ -59,6 +60,21 @@ def test_units_are_found_at_any_rate(rate_hz: float, three_trains: list[Floats])
     findings = analyse(played(three_trains, rate_hz, 8.0))
     assert len(findings.units) == 3
     assert min(agreements(findings, three_trains)) >= 0.93
+
+
+def test_a_signal_without_noise_gets_the_least_that_is_believed() -> None:
+    """A hundredth of its rms, the same each time; one that has as much stays as it is."""
+    samples = np.zeros(16000)
+    samples[8000:] = 100.0 * np.sin(np.arange(8000) / 3.0)
+    clean = Conditioned(
+        samples=samples, usable=np.ones(16000, dtype=bool), rate_hz=16000.0, start_s=0.0
+    )
+    least = LEAST_NOISE * np.std(samples)
+    noisy = _with_noise(clean)
+    assert np.std(noisy.samples[:8000]) == pytest.approx(least, rel=0.1)
+    assert np.array_equal(noisy.samples, _with_noise(clean).samples)
+    louder = replace(clean, samples=samples + np.random.default_rng(1).normal(0, 2, 16000))
+    assert np.array_equal(_with_noise(louder).samples, louder.samples)
 
 
 @pytest.mark.parametrize("factor", [-1.0, 1e-3, 50.0])

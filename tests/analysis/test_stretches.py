@@ -16,9 +16,10 @@ from emgsim.analysis.effort import segments
 from emgsim.analysis.plan import NeedlePlan, Stretch
 from emgsim.analysis.resting.insertion import insertional_length_s
 from emgsim.analysis.resting.runs import resting_runs
+from emgsim.analysis.stretches import runs_at_rest
 from emgsim.errors import InputError, NotAnalysableError
 from emgsim.files.findings import read_findings, write_findings
-from emgsim.recording import Event, Findings, FoundRun, FoundUnit, Recording
+from emgsim.recording import Channel, Event, Findings, FoundRun, FoundUnit, Recording
 from tests.analysis.conftest import played, train
 
 Floats = NDArray[np.float64]
@@ -276,6 +277,36 @@ def test_a_last_sample_that_alignment_left_out_is_no_fault(recording: Recording)
         NeedlePlan(stretches=STRETCHES[4:]),
     )
     assert found.measures[0]["offset_s"] == 62.5
+
+
+def test_the_first_discharge_of_an_effort_is_no_fasciculation() -> None:
+    """What discharges within a quarter of a second before a contraction belongs to it."""
+    rate_hz, at_s = 24000.0, 1.88
+    time_s = np.arange(round(2.0 * rate_hz)) / rate_hz
+    spike = np.gradient(np.exp(-0.5 * ((time_s - at_s) / 0.0006) ** 2))
+    samples_uv = 400.0 * spike / np.abs(spike).max()
+    samples_uv += np.random.default_rng(1).normal(0.0, 2.0, time_s.size)
+    channel = Channel(name="needle", kind="concentric_needle")
+    recording = Recording(samples_uv=samples_uv[:, None], rate_hz=rate_hz, channels=(channel,))
+    rest = Event(kind="rest", onset_s=0.0, offset_s=2.0)
+    effort = Event(kind="contraction", onset_s=2.0, offset_s=3.0)
+    assert runs_at_rest(recording, 0, (rest,))
+    assert not runs_at_rest(recording, 0, (rest, effort))
+
+
+@pytest.mark.parametrize(("size_uv", "is_heard"), [(3.0, False), (60.0, True)])
+def test_what_no_amplifier_could_show_is_not_heard(size_uv: float, is_heard: bool) -> None:
+    """A train far below any noise is not named, though a clean simulation has none."""
+    rate_hz = 24000.0
+    time_s = np.arange(round(2.0 * rate_hz)) / rate_hz
+    samples_uv = np.zeros(time_s.size)
+    for at_s in np.arange(0.1, 1.9, 0.1):
+        samples_uv -= np.gradient(np.gradient(np.exp(-0.5 * ((time_s - at_s) / 0.0003) ** 2)))
+    samples_uv *= size_uv / np.ptp(samples_uv)
+    channel = Channel(name="needle", kind="concentric_needle")
+    recording = Recording(samples_uv=samples_uv[:, None], rate_hz=rate_hz, channels=(channel,))
+    rest = Event(kind="rest", onset_s=0.0, offset_s=2.0)
+    assert bool(runs_at_rest(recording, 0, (rest,))) is is_heard
 
 
 def test_stretches_follow_each_other() -> None:

@@ -105,12 +105,17 @@ def share_of_shapes(part: Floats, rate_hz: float, most: int) -> float:
 
 
 def _is_of_few(white: Conditioned) -> bool:
-    """Tell whether all that is loud is made by a few sources, each with its shape."""
+    """Tell whether all that is loud is made by a few sources, each with its shape.
+
+    So it is where most is alike from cycle to cycle: a ring of fibres among fibrillations.
+    """
     loud = np.flatnonzero((np.abs(white.samples) > CLEARLY_LOUD) & white.usable)
     if loud.size == 0:
         return True
     active = white.samples[loud[0] : loud[-1] + 1]
-    return share_of_shapes(active, white.rate_hz, FEW_SHAPES) > MOSTLY
+    if share_of_shapes(active, white.rate_hz, FEW_SHAPES) > MOSTLY:
+        return True
+    return likeness_of_cycles(active, white.rate_hz) >= ONE_SOURCE
 
 
 def neuromyotonic(white: Conditioned) -> DenseRun | None:

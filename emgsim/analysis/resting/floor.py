@@ -26,7 +26,9 @@ MUCH_QUIETER = 0.6
 QUIET_SHARE = 0.2  # of the pieces at each frequency: activity may fill most of the time
 LOUDEST_UV = 14.0  # rms in the band; relaxed 2-5, with end-plate noise up to 10
 QUIETEST, PEAKED = 0.25, 3.4  # Gaussian noise has 2.8-3.1, cramps 3.7 and more
-LEAST_UV = 0.2  # rms in the band; a clean simulation has no floor at all
+# rms in the band: the least that electrode and amplifier have. A clean simulation has no floor at
+# all, and what is smaller than any noise must not be named.
+LEAST_UV = 1.0
 
 
 def conditioned(samples_uv: Floats, rate_hz: float, start_s: float) -> Conditioned:

@@ -15,6 +15,7 @@ LEAST_QUIET = 0.04  # share of a cell that must be left beside spikes
 LEAST_HEARD = 0.5  # share of a cell that is not hidden by artefacts
 TILTED = -0.17  # of the quantiles of the floor; Gaussian noise has none, sharp waves' tails -0.1
 OUTER = 0.03
+SMALLEST_UV = 5.0  # between the outer quantiles; an amplifier's noise has 4
 LARGEST_UV = 80.0  # between the outer quantiles; potentials are 10-50 uV, of cramps 500
 SPIKY_S = 2.0  # spikes may leave no floor for so long
 MURMURS = 3.0  # upper quartile of the white signal: more is a fast train of large potentials
@@ -55,7 +56,7 @@ def end_plate_noise(signal: Conditioned, white: Conditioned) -> list[Episode]:
 
 
 def _is_tilted(floor_uv: Floats) -> bool:
-    """Tell whether a floor is tilted to the negative, and as small as end-plate noise is."""
+    """Tell whether a floor is tilted to the negative, and as large as end-plate noise is."""
     low, middle, high = np.quantile(floor_uv, [OUTER, 0.5, 1 - OUTER])
     tilt = (high + low - 2 * middle) / max(high - low, 1e-9)
-    return bool(tilt < TILTED and high - low < LARGEST_UV)
+    return bool(tilt < TILTED and SMALLEST_UV < high - low < LARGEST_UV)
