@@ -35,9 +35,9 @@ from typing import Any
 import numpy as np
 
 from emgsim.cli import main as emgsim
-from emgsim.journal import JOURNAL, Journal, read_journal
-from emgsim.record import fold
-from emgsim.record_diff import Differences, differences
+from emgsim.records.difference import Differences, differences
+from emgsim.records.journal import JOURNAL, Journal, read_journal
+from emgsim.records.record import fold
 from emgsim.verdict import Measurement
 
 ROOT = Path(__file__).parents[1]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from emgsim.files.npz import read_npz, write_npz
     from emgsim.files.reading import read_recording
     from emgsim.recording import Findings, Recording, Truth
-    from emgsim.running import run
+    from emgsim.running.run import run
     from emgsim.scenario import load_scenario
     from emgsim.scoring import compare
     from emgsim.simulation import simulate
@@ -35,7 +35,7 @@ _HOMES = {
     "load_scenario": "scenario",
     "read_npz": "files.npz",
     "read_recording": "files.reading",
-    "run": "running",
+    "run": "running.run",
     "simulate": "simulation",
     "write_npz": "files.npz",
 }

@@ -14,10 +14,10 @@ from dataclasses import asdict
 from emgsim.analysis.axes import AXES, axes_of
 from emgsim.errors import InputError
 from emgsim.exam.examination import Examination, Lesion, MuscleExam, expected
-from emgsim.exam_record import FINDERS
 from emgsim.findings_table import Heard
 from emgsim.localisation import Located, lesions, located, muscle_finding
 from emgsim.recording import AxisFinding
+from emgsim.records.examination import FINDERS
 from emgsim.references import reference
 from emgsim.verdict import Limit, Measurement, judge
 
@@ -38,8 +38,8 @@ def judge_examination(examination: Examination, found: Found) -> tuple[Measureme
     examination
         What its muscles show, and where the lesion is.
     found
-        By muscle and by finder (`emgsim.exam_record.FINDERS`), all stretches. They may be those of
-        another examination of the same muscles.
+        By muscle and by finder (`emgsim.records.examination.FINDERS`), all stretches. They may be
+        those of another examination of the same muscles.
 
     Returns
     -------

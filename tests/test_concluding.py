@@ -17,9 +17,9 @@ from emgsim.concluding import (
     rank,
 )
 from emgsim.exam.examination import Examination, Lesion, examination_from
-from emgsim.exam_record import FINDERS
 from emgsim.findings_table import Heard
 from emgsim.recording import Event, Findings, FoundRun, FoundUnit
+from emgsim.records.examination import FINDERS
 from emgsim.verdict import Measurement
 
 

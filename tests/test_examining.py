@@ -15,12 +15,12 @@ from emgsim.bench.rig import load_rig
 from emgsim.cli import main
 from emgsim.errors import InputError, InstrumentError
 from emgsim.exam.examination import Examination, load_examination
-from emgsim.exam_folder import conclude_examination, findings_of
-from emgsim.exam_record import FINDERS
-from emgsim.examining import examine, resume_examination, tell_steps
-from emgsim.journal import JOURNAL, read_journal
-from emgsim.record_diff import differences
-from emgsim.running import REPORTS
+from emgsim.records.difference import differences
+from emgsim.records.examination import FINDERS
+from emgsim.records.journal import JOURNAL, read_journal
+from emgsim.running.exam_folder import conclude_examination, findings_of
+from emgsim.running.examination import examine, resume_examination, tell_steps
+from emgsim.running.run import REPORTS
 
 SHORT = """
 schema = "emgsim.examination/1"
@@ -257,8 +257,8 @@ def test_an_interrupted_examination_is_gone_on_with_muscle_by_muscle(
         (folder / JOURNAL).write_bytes(b"".join(rows[:n]) + b'{"kind": "sta')
         for name in REPORTS:
             (folder / name).unlink()
-    monkeypatch.setattr("emgsim.examining.run", None)
-    monkeypatch.setattr("emgsim.run_stages.play", None)
+    monkeypatch.setattr("emgsim.running.examination.run", None)
+    monkeypatch.setattr("emgsim.running.stages.play", None)
     told: list[str] = []
     _, record = resume_examination(broken, progress=told.append)
     assert told[:3] == [
@@ -277,12 +277,12 @@ def test_an_examination_is_not_gone_on_with_by_other_code(
 ) -> None:
     """A muscle of each would be no examination; and a muscle's folder is none."""
     examination, detector = two
-    monkeypatch.setattr("emgsim.examining.run", stopped)
+    monkeypatch.setattr("emgsim.running.examination.run", stopped)
     with pytest.raises(KeyboardInterrupt):
         examine(examination, load_rig("virtual"), out=tmp_path / "a", detector=detector)
     (folder,) = (tmp_path / "a").iterdir()
     assert record_of(folder)["exit_code"] == 130
-    monkeypatch.setattr("emgsim.provenance.version", lambda _: "0.0")
+    monkeypatch.setattr("emgsim.records.provenance.version", lambda _: "0.0")
     with pytest.raises(InputError, match=r"numpy .*, now 0\.0"):
         resume_examination(folder)
 

@@ -21,8 +21,8 @@ from emgsim.bench.arming import STATEMENT, arm
 from emgsim.bench.rig import load_rig
 from emgsim.bench.served import ServedRig
 from emgsim.cli import main
-from emgsim.journal import read_journal
-from emgsim.record import fold
+from emgsim.records.journal import read_journal
+from emgsim.records.record import fold
 
 SCENARIO = ["healthy_biceps", "--set", "phases=[{kind='hold',duration_s=4.0,level_mvc=0.05}]"]
 OFF_WITHIN_S = 2.0

@@ -58,49 +58,31 @@ ALLOWED: dict[str, set[str]] = {
     # A rig file holds the physics of a virtual rig, and the bench speaks to drivers by protocol:
     # the bench stands above plant and instruments, neither of which knows of it.
     "bench": PURE | READING | {"stages", "align", "instruments", "plant.physics"},
-    # The journal is on the disk; the record is what it folds to, and what differs between two.
-    "journal": PURE,
-    "record": PURE | {"journal"},
-    "record_diff": PURE | {"journal", "record"},
-    "provenance": PURE | {"journal", "record"},
-    "preparing": PURE | {"journal"},
+    # The journal is on the disk; the record is what it folds to. They know no other room.
+    "records": PURE,
     # What the chain did is computed from arrays: it knows programs and profiles, and opens nothing.
     "chain": PURE | {"stages", "align", "bench.budget", "bench.program", "instruments.profiles"},
     # It starts processes, and tells them files: no analysis, no truth.
     "detectors": PURE | {"files"},
-    "played": PURE | {"bench"},
-    "resuming": PURE | READING | {"bench", "detectors", "journal", "played", "provenance", "record",
-                                  "scenario"},
-    # The stages join simulation, bench and analysis; a run carries them out and reports.
-    "run_stages": PURE | {"stages", "align", "bench", "chain", "detectors", "files",
-                          "instruments.base", "journal", "played", "preparing", "resuming",
-                          "scenario", "scoring", "simulation"},
-    "running": PURE | {"bench", "detectors", "journal", "preparing", "provenance", "record",
-                       "report", "resuming", "run_stages", "scenario"},
-    # It looks at the folders of runs, and takes them away.
-    "runs": PURE | {"journal", "record"},
+    # The one room that joins simulation, bench, analysis, verdict and report.
+    "running": PURE | READING | {"stages", "align", "analysis", "bench", "chain", "concluding",
+                                 "detectors", "exam", "files", "findings_table",
+                                 "instruments.base", "observer", "records", "report", "scenario",
+                                 "scoring", "simulation"},
     # What an examination's findings mean: pure rules on findings, and for the truth on its samples.
     "findings_table": PURE | {"analysis"},
     "observer": PURE | {"analysis", "scoring"},
-    "concluding": PURE | {"analysis", "exam", "exam_record", "findings_table", "localisation",
+    "concluding": PURE | {"analysis", "exam", "findings_table", "localisation", "records",
                           "references"},
-    "exam_record": PURE | {"journal", "record"},
-    "exam_folder": PURE | {"analysis", "concluding", "exam", "exam_record", "files",
-                           "findings_table", "journal", "record"},
-    "examining": PURE | {"analysis.plan", "bench", "configuration", "detectors", "exam",
-                         "exam_folder", "exam_record", "files", "journal", "observer",
-                         "preparing", "provenance", "record", "report", "resuming", "run_stages",
-                         "running", "scenario"},
-    "report": PURE | {"exam_record", "files", "journal", "record", "record_diff", "runs"},
+    "report": PURE | {"files", "records"},
     "follow_up": PURE | READING | {"analysis"},
     # The gallery joins catalogue, simulation and page.
     "exhibits": PURE | READING | {"scenario"},
     "gallery": PURE | {"exhibits", "scenario", "simulation", "report"},
     "testing": PURE | {"physiology.parameters", "scenario"},
-    "cli": PURE | READING | {"analysis", "bench", "detectors", "exam", "examining", "files",
-                             "gallery", "instruments.drivers", "journal", "record", "record_diff",
-                             "references", "report", "running", "runs", "scenario", "scoring",
-                             "simulation", "exam_record"},
+    "cli": PURE | READING | {"analysis", "bench", "detectors", "exam", "files", "gallery",
+                             "instruments.drivers", "records", "references", "report", "running",
+                             "scenario", "scoring", "simulation"},
     "__main__": {"cli"},
     "__init__": {"errors", "recording", "analysis", "bench", "files", "running", "scenario",
                  "scoring", "simulation"},
@@ -276,7 +258,7 @@ def test_the_check_sees_a_forbidden_import(monkeypatch):
     module = sys.modules[__name__]
     for planted, is_bad in {
         "emgsim.physiology.pool.recruit": True, "emgsim.simulation.simulate": True,
-        "emgsim.physiology": True, "emgsim.running": True, "emgsim.recording.Truth": False,
+        "emgsim.physiology": True, "emgsim.running.run": True, "emgsim.recording.Truth": False,
         "emgsim.analysis.plan.NeedlePlan": False, "emgsim.analysis": False, "numpy": False,
         "emgsim.recordings": True, "emgsim": True,
     }.items():

@@ -12,10 +12,10 @@ import pytest
 
 from emgsim.cli import main
 from emgsim.errors import InstrumentError, UsageError
-from emgsim.journal import Journal, read_journal
-from emgsim.preparing import LAST_WORDS, prepare
-from emgsim.record import fold
-from emgsim.record_diff import comparable
+from emgsim.records.difference import comparable
+from emgsim.records.journal import Journal, read_journal
+from emgsim.records.record import fold
+from emgsim.running.preparing import LAST_WORDS, prepare
 
 pytestmark = pytest.mark.usefixtures("own_signals")
 

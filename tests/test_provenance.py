@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emgsim.journal import JOURNAL, Journal, digest
-from emgsim.provenance import checkout, digests, host, previous, table, versions
+from emgsim.records.journal import JOURNAL, Journal, digest
+from emgsim.records.provenance import checkout, digests, host, previous, table, versions
 
 
 def git(folder: Path, *words: str) -> str:
@@ -60,9 +60,9 @@ def test_without_git_nothing_is_claimed(tmp_path: Path, monkeypatch: pytest.Monk
         raise subprocess.TimeoutExpired("git", 1)
 
     with monkeypatch.context() as patch:
-        patch.setattr("emgsim.provenance.subprocess.run", slow)
+        patch.setattr("emgsim.records.provenance.subprocess.run", slow)
         assert checkout(tmp_path) == {}
-    monkeypatch.setattr("emgsim.provenance.shutil.which", lambda _: None)
+    monkeypatch.setattr("emgsim.records.provenance.shutil.which", lambda _: None)
     assert checkout(tmp_path) == {}
 
 

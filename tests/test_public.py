@@ -83,7 +83,7 @@ def without_prose(value):
 
 def record_fields() -> dict[str, str]:
     """Return the fields of ``record.json`` with their types."""
-    from emgsim.record import RunRecord
+    from emgsim.records.record import RunRecord
     from emgsim.verdict import Limit, Measurement
 
     return {f"{kind.__name__}.{name}": str(field.type) for kind in (RunRecord, Measurement, Limit)

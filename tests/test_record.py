@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emgsim.errors import InputError, UsageError
-from emgsim.journal import JOURNAL, Journal, digest, is_written, read_journal, write_whole
-from emgsim.record import RunRecord, fold
+from emgsim.records.journal import JOURNAL, Journal, digest, is_written, read_journal, write_whole
+from emgsim.records.record import RunRecord, fold
 from emgsim.verdict import Limit, Measurement, judge
 
 LIMIT = Limit(measurement="amplitude.error_pct.device", low=-1.0, high=1.0, unit="%")

@@ -22,11 +22,11 @@ from emgsim.bench.rig import Rig, load_rig
 from emgsim.bench.station import Station, open_station
 from emgsim.cli import main
 from emgsim.errors import EmgsimError, InputError, InstrumentError, LinkError, UsageError
-from emgsim.journal import JOURNAL, Journal, Line, read_journal
-from emgsim.record import RECORD, RunRecord, fold
-from emgsim.record_diff import differences
-from emgsim.resuming import STAGES, done_of
-from emgsim.running import REPORTS, resume, run
+from emgsim.records.difference import differences
+from emgsim.records.journal import JOURNAL, Journal, Line, read_journal
+from emgsim.records.record import RECORD, RunRecord, fold
+from emgsim.running.resuming import STAGES, done_of
+from emgsim.running.run import REPORTS, resume, run
 from emgsim.scenario import Scenario, load_scenario
 from emgsim.simulation import lasting
 
@@ -165,7 +165,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         raise AssertionError("this was done already")
 
     for name in names:
-        monkeypatch.setattr(f"emgsim.run_stages.{name}", refuse)
+        monkeypatch.setattr(f"emgsim.running.stages.{name}", refuse)
 
 
 AFTER = {  # the line behind which the journal was cut: what is not done again
@@ -396,7 +396,7 @@ def test_another_device_does_not_go_on(
 ) -> None:
     """What is connected must be what was; nothing is played into it."""
     folder = copy_of(whole, line_of(whole, kind="stage", name="load"))
-    monkeypatch.setattr("emgsim.run_stages.open_station", another_device)
+    monkeypatch.setattr("emgsim.running.stages.open_station", another_device)
     forbid(monkeypatch, "load_program", "play")
     with pytest.raises(InstrumentError, match="serial 'SIM-0001', now 'SIM-0002'"):
         resume(folder)
@@ -426,7 +426,7 @@ def test_what_broken_playbacks_left_stays_listed(
         raise LinkError("the cable was pulled")
 
     with monkeypatch.context() as patch:
-        patch.setattr("emgsim.run_stages.play", pulled)
+        patch.setattr("emgsim.running.stages.play", pulled)
         with pytest.raises(EmgsimError) as caught:
             run(scenario, load_rig("virtual"), out=tmp_path, detector=detector)
         (folder,) = tmp_path.iterdir()

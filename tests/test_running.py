@@ -24,12 +24,12 @@ from emgsim.cli import main
 from emgsim.errors import LinkError
 from emgsim.files.npz import read_npz
 from emgsim.instruments.base import SourceCaps
-from emgsim.journal import read_journal
 from emgsim.plant.physics import RigPhysics
 from emgsim.plant.world import GeneratorSettings, World
-from emgsim.record import fold
-from emgsim.record_diff import comparable
-from emgsim.running import run
+from emgsim.records.difference import comparable
+from emgsim.records.journal import read_journal
+from emgsim.records.record import fold
+from emgsim.running.run import run
 from emgsim.scenario import Scenario, load_scenario
 from emgsim.simulation import lasting, simulate
 from emgsim.stages import BandResponse

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from emgsim.cli import main
 from emgsim.errors import InputError, UsageError
-from emgsim.journal import JOURNAL, Journal, is_written
-from emgsim.record import RECORD
-from emgsim.record_diff import comparable, differences
+from emgsim.records.difference import comparable, differences
+from emgsim.records.folders import Run, record_table, remove, runs_of, superfluous
+from emgsim.records.journal import JOURNAL, Journal, is_written
+from emgsim.records.record import RECORD
 from emgsim.report.diff_table import diff_table
-from emgsim.runs import Run, record_table, remove, runs_of, superfluous
 from emgsim.verdict import Limit, Measurement, judge
 
 LIMIT = Limit(measurement="gain.device", low=-1.0, high=1.0, unit="%")

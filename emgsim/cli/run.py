@@ -11,8 +11,8 @@ from emgsim.cli.base import RUNS, Overrides, Seconds, Seed, is_examination, say,
 from emgsim.errors import UsageError
 
 if TYPE_CHECKING:
-    from emgsim.exam_record import ExamRecord
-    from emgsim.record import RunRecord
+    from emgsim.records.examination import ExamRecord
+    from emgsim.records.record import RunRecord
 
 
 def run(
@@ -88,11 +88,11 @@ def run(
     )  # fmt: skip
     if is_examination(scenario):
         from emgsim.exam.examination import load_examination
-        from emgsim.examining import examine
+        from emgsim.running.examination import examine
 
         examination = load_examination(scenario, overrides=of_scenario).on(visit)
         return _told_examination(*examine(examination, on_rig, **how))
-    from emgsim.running import run as run_scenario
+    from emgsim.running.run import run as run_scenario
 
     return _told_run(*run_scenario(load_scenario(scenario, overrides=of_scenario), on_rig, **how))
 
@@ -118,14 +118,14 @@ def _resume(folder: Path, given: list[str]) -> int:
             where=str(folder),
             todo="leave that out, or run it anew without --resume",
         )
-    from emgsim.journal import read_journal
-    from emgsim.record import fold
+    from emgsim.records.journal import read_journal
+    from emgsim.records.record import fold
 
     if fold(read_journal(folder)).is_examination:
-        from emgsim.examining import resume_examination
+        from emgsim.running.examination import resume_examination
 
         return _told_examination(*resume_examination(folder, progress=say))
-    from emgsim.running import resume
+    from emgsim.running.run import resume
 
     return _told_run(*resume(folder, progress=say))
 
@@ -160,7 +160,7 @@ def schedule(examination: str, *, paced: bool = False, set_: Overrides = ()) -> 
     """
     from emgsim.exam.examination import load_examination
     from emgsim.exam.schedule import Step
-    from emgsim.examining import tell_steps
+    from emgsim.running.examination import tell_steps
 
     def show(muscle: str, step: Step) -> None:
         print(f"{muscle}  {step.onset_s:8.2f} .. {step.offset_s:8.2f}  {step.name}", flush=True)

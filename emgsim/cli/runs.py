@@ -22,9 +22,9 @@ def diff(old: Path, new: Path) -> int:
     old, new
         Folders of two runs.
     """
-    from emgsim.record_diff import differences
+    from emgsim.records.difference import differences
+    from emgsim.records.folders import record_table
     from emgsim.report.diff_table import diff_table
-    from emgsim.runs import record_table
 
     found = differences(record_table(old), record_table(new))
     print(diff_table(found), end="")
@@ -40,7 +40,7 @@ def runs_list(*, out: Path = RUNS) -> int:
     out
         Folder in which runs are made.
     """
-    from emgsim.runs import runs_of
+    from emgsim.records.folders import runs_of
 
     found = runs_of(out)
     for one in found:
@@ -71,7 +71,7 @@ def runs_prune(
     dry_run
         Tell what would be removed, and remove nothing.
     """
-    from emgsim.runs import remove, runs_of, superfluous
+    from emgsim.records.folders import remove, runs_of, superfluous
 
     found = runs_of(out)
     left = superfluous(found, keep, max_gb)

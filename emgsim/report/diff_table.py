@@ -7,8 +7,8 @@ import math
 from collections import Counter
 from typing import Any
 
-from emgsim.journal import Line
-from emgsim.record_diff import NOT_THERE, Change, Differences
+from emgsim.records.difference import NOT_THERE, Change, Differences
+from emgsim.records.journal import Line
 from emgsim.report.notation import number, one_line, verdict_text
 
 LONGEST = 40  # characters of a value
@@ -22,7 +22,7 @@ def diff_table(found: Differences) -> str:
     Parameters
     ----------
     found
-        From `emgsim.record_diff.differences`.
+        From `emgsim.records.difference.differences`.
 
     Returns
     -------

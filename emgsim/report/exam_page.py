@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from emgsim.exam_record import FINDERS, ExamRecord
-from emgsim.journal import Line, write_whole
+from emgsim.records.examination import FINDERS, ExamRecord
+from emgsim.records.journal import Line, write_whole
 from emgsim.report.exam_table import lesion_words, words
 from emgsim.report.notation import (
     interval_text,

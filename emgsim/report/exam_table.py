@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from emgsim.exam_record import FINDERS, ExamRecord
-from emgsim.journal import Line
+from emgsim.records.examination import FINDERS, ExamRecord
+from emgsim.records.journal import Line
 from emgsim.report.notation import one_line, unit_text, value_text, verdict_text
 from emgsim.report.table import verdict_line
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-from emgsim.journal import Line
-from emgsim.record import RunRecord
+from emgsim.records.journal import Line
+from emgsim.records.record import RunRecord
 from emgsim.report.notation import interval_text, unit_text, value_text, verdict_text
 from emgsim.verdict import Measurement
 

@@ -10,9 +10,9 @@ from typing import TypeVar
 from emgsim.errors import InputError
 from emgsim.files.findings import read_findings
 from emgsim.files.npz import read_npz
-from emgsim.journal import Line
-from emgsim.record import RunRecord
 from emgsim.recording import Findings, Recording, Truth
+from emgsim.records.journal import Line
+from emgsim.records.record import RunRecord
 
 T = TypeVar("T")
 

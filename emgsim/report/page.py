@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from emgsim.journal import Line, write_whole
-from emgsim.record import RunRecord
+from emgsim.records.journal import Line, write_whole
+from emgsim.records.record import RunRecord
 from emgsim.report.material import Material, gather, paths
 from emgsim.report.notation import (
     interval_text,

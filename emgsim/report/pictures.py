@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emgsim.journal import Line
 from emgsim.recording import Floats, FoundUnit, MotorUnit
+from emgsim.records.journal import Line
 from emgsim.report.material import GREY, Material
 
 if TYPE_CHECKING:

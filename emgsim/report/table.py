@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emgsim.record import RunRecord
+from emgsim.records.record import RunRecord
 from emgsim.report.notation import interval_text, one_line, value_text, verdict_text
 from emgsim.verdict import Measurement
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from emgsim.journal import Line
 from emgsim.recording import Floats, Recording
+from emgsim.records.journal import Line
 from emgsim.report.material import GREY, Material
 
 STEP_UV = 0.25  # a fifth of a pixel at 50 uV/div

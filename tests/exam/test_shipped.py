@@ -8,7 +8,7 @@ import pytest
 
 from emgsim.bench.rig import load_rig
 from emgsim.exam.examination import load_examination
-from emgsim.examining import examine
+from emgsim.running.examination import examine
 
 SHORT_SET = ("healthy_edb", "denervation_12_months")  # one healthy, one ill: about 70 CPU s each
 

@@ -11,10 +11,10 @@ import pytest
 
 from emgsim.files.findings import write_findings
 from emgsim.files.npz import write_npz
-from emgsim.journal import Journal, digest, read_journal
 from emgsim.physiology.parameters import Hold, Rest
-from emgsim.record import RunRecord, fold
 from emgsim.recording import Findings, FoundUnit, Gap, MotorUnit, Recording, Truth
+from emgsim.records.journal import Journal, digest, read_journal
+from emgsim.records.record import RunRecord, fold
 from emgsim.scenario import Scenario, load_scenario
 from emgsim.simulation import simulate
 from emgsim.verdict import Limit, Measurement, judge

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from emgsim.exam_record import FINDERS, ExamRecord
-from emgsim.record import RunRecord
+from emgsim.records.examination import FINDERS, ExamRecord
+from emgsim.records.record import RunRecord
 from emgsim.report.exam_page import write_exam_page
 from emgsim.report.exam_table import exam_table
 from emgsim.verdict import Limit, Measurement, judge

@@ -1,7 +1,7 @@
 from dataclasses import replace
 from xml.etree import ElementTree as ET
 
-from emgsim.record import RunRecord
+from emgsim.records.record import RunRecord
 from emgsim.report.junit import junit_xml
 from emgsim.verdict import Limit, Measurement, judge
 

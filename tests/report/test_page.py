@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from emgsim.files.npz import write_npz
-from emgsim.record import RunRecord
+from emgsim.records.record import RunRecord
 from emgsim.report.material import gather
 from emgsim.report.page import write_page
 from emgsim.scenario import load_scenario

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from emgsim.record import RunRecord
+from emgsim.records.record import RunRecord
 from emgsim.report.table import WIDTH, measurement_table
 from emgsim.verdict import Limit, Measurement, judge
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from emgsim.journal import BY_PATH, LISTS, TABLES, VALUES, Line, finite, plain
+from emgsim.records.journal import BY_PATH, LISTS, TABLES, VALUES, Line, finite, plain
 from emgsim.verdict import Limit, Measurement
 
 SCHEMA = "emgsim.run/1"

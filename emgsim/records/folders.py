@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emgsim.errors import InputError, UsageError
-from emgsim.journal import JOURNAL, Journal, Line, is_written, read_journal
-from emgsim.record import RECORD, RunRecord, fold
+from emgsim.records.journal import JOURNAL, Journal, Line, is_written, read_journal
+from emgsim.records.record import RECORD, RunRecord, fold
 
 GB = 1e9
 

@@ -14,10 +14,10 @@ from emgsim.bench.rig import Rig
 from emgsim.configuration import validated
 from emgsim.detectors import Detector
 from emgsim.errors import InputError
-from emgsim.journal import Line, digest
-from emgsim.played import SPOOL
-from emgsim.provenance import checkout, versions
-from emgsim.record import RunRecord, fold
+from emgsim.records.journal import Line, digest
+from emgsim.records.provenance import checkout, versions
+from emgsim.records.record import RunRecord, fold
+from emgsim.running.played import SPOOL
 from emgsim.scenario import Scenario
 from emgsim.verdict import Measurement
 

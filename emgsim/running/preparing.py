@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 
 from emgsim.errors import InstrumentError, UsageError
-from emgsim.journal import Journal, Line
+from emgsim.records.journal import Journal, Line
 
 TIMEOUT_S = 600.0
 LAST_WORDS = 2000  # characters of its output that are kept

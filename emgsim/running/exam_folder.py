@@ -18,11 +18,11 @@ from emgsim.concluding import (
 )
 from emgsim.errors import InputError
 from emgsim.exam.examination import Examination, MuscleExam, examination_from, stretches
-from emgsim.exam_record import FINDERS, ExamRecord
 from emgsim.files.findings import read_findings
 from emgsim.findings_table import Heard, heard, muscle_row, place_rows
-from emgsim.journal import read_journal
-from emgsim.record import RunRecord, fold
+from emgsim.records.examination import FINDERS, ExamRecord
+from emgsim.records.journal import read_journal
+from emgsim.records.record import RunRecord, fold
 from emgsim.verdict import Measurement
 
 MOVES = ("insertion", "move", "seek")

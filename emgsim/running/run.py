@@ -9,17 +9,17 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from emgsim import provenance
 from emgsim.bench.rig import Rig
 from emgsim.bench.station import refuse_unarmed
 from emgsim.detectors import BUILT_IN, TIMEOUT_S, find_detector
 from emgsim.errors import EmgsimError
-from emgsim.journal import JOURNAL, Journal, Line, read_journal, write_whole
-from emgsim.preparing import TIMEOUT_S as PREPARE_TIMEOUT_S
-from emgsim.preparing import words_of
-from emgsim.record import RECORD, RunRecord, fold
-from emgsim.resuming import done_of, refuse_changed, restored
-from emgsim.run_stages import PLAN, Progress, Stages
+from emgsim.records import provenance
+from emgsim.records.journal import JOURNAL, Journal, Line, read_journal, write_whole
+from emgsim.records.record import RECORD, RunRecord, fold
+from emgsim.running.preparing import TIMEOUT_S as PREPARE_TIMEOUT_S
+from emgsim.running.preparing import words_of
+from emgsim.running.resuming import done_of, refuse_changed, restored
+from emgsim.running.stages import PLAN, Progress, Stages
 from emgsim.scenario import Scenario
 
 INTERRUPTED = 130
@@ -59,7 +59,7 @@ def run(
         How long it may take for one path.
     prepare
         A command that makes the device ready, run before the rig is opened; see
-        `emgsim.preparing`.
+        `emgsim.running.preparing`.
     prepare_timeout_s
         How long it may take.
     files

@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from emgsim.journal import Line
-from emgsim.record import RunRecord
+from emgsim.records.journal import Line
+from emgsim.records.record import RunRecord
 
 SCHEMA = "emgsim.exam_run/1"
 # Who found it: the truth as a perfect observer has it, and the paths of each muscle's run

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from emgsim.journal import Line
-from emgsim.record import RECORD
+from emgsim.records.journal import Line
+from emgsim.records.record import RECORD
 
 # Of the run, not of what it found: who, when, where, how long, and what went wrong on the way.
 CIRCUMSTANCES = (

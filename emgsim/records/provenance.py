@@ -13,8 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from emgsim.errors import InputError
-from emgsim.journal import Line, digest, read_journal
-from emgsim.record import RECORD
+from emgsim.records.journal import Line, digest, read_journal
+from emgsim.records.record import RECORD
 
 PACKAGES = ("emgsim", "numpy", "scipy", "numba", "simpy", "pyserial", "pyvisa", "pyvisa-py")
 ROOT = Path(__file__).parents[1]

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from emgsim import provenance
 from emgsim.analysis.plan import Stretch
 from emgsim.bench.rig import Rig
 from emgsim.bench.station import refuse_unarmed
@@ -23,18 +22,18 @@ from emgsim.detectors import BUILT_IN, TIMEOUT_S, Detector, find_detector
 from emgsim.errors import EmgsimError
 from emgsim.exam.examination import Examination, examination_from
 from emgsim.exam.schedule import Step, clock, perform
-from emgsim.exam_folder import conclude_examination, findings_file, record_in
-from emgsim.exam_record import ExamRecord
 from emgsim.files.findings import write_findings
 from emgsim.files.npz import read_npz
-from emgsim.journal import Journal, Line, read_journal, write_whole
 from emgsim.observer import observe
-from emgsim.preparing import TIMEOUT_S as PREPARE_TIMEOUT_S
-from emgsim.preparing import prepare as make_ready
-from emgsim.record import RECORD, RunRecord, fold
-from emgsim.resuming import is_intact, refuse_changed, refuse_empty
-from emgsim.run_stages import Progress
-from emgsim.running import (
+from emgsim.records import provenance
+from emgsim.records.examination import ExamRecord
+from emgsim.records.journal import Journal, Line, read_journal, write_whole
+from emgsim.records.record import RECORD, RunRecord, fold
+from emgsim.running.exam_folder import conclude_examination, findings_file, record_in
+from emgsim.running.preparing import TIMEOUT_S as PREPARE_TIMEOUT_S
+from emgsim.running.preparing import prepare as make_ready
+from emgsim.running.resuming import is_intact, refuse_changed, refuse_empty
+from emgsim.running.run import (
     INTERRUPTED,
     REPORTS,
     exit_code,
@@ -44,6 +43,7 @@ from emgsim.running import (
     run,
     run_name,
 )
+from emgsim.running.stages import Progress
 from emgsim.scenario import Scenario
 
 
@@ -71,7 +71,7 @@ def examine(
     seed
         Takes the place of the examination's seed; it is one patient's, of all his muscles.
     detector, detector_timeout_s, prepare, prepare_timeout_s, files, progress
-        As of `emgsim.running.run`; the rig is prepared once, before the first muscle.
+        As of `emgsim.running.run.run`; the rig is prepared once, before the first muscle.
 
     Returns
     -------

@@ -22,11 +22,11 @@ from emgsim.errors import EmgsimError, InputError, InstrumentError
 from emgsim.files.findings import read_findings
 from emgsim.files.npz import read_npz, write_npz
 from emgsim.instruments.base import Identity
-from emgsim.journal import Journal, Line, finite
-from emgsim.played import SPOOL, Played
-from emgsim.preparing import prepare
 from emgsim.recording import Channel, Findings, Gap, Recording, Truth
-from emgsim.resuming import Done
+from emgsim.records.journal import Journal, Line, finite
+from emgsim.running.played import SPOOL, Played
+from emgsim.running.preparing import prepare
+from emgsim.running.resuming import Done
 from emgsim.scenario import Scenario
 from emgsim.scoring import (
     Render,

@@ -1,0 +1,1 @@
+"""Runs and examinations from file to verdict: the only room that joins all the others."""
