@@ -165,7 +165,8 @@ def forbid(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         raise AssertionError("this was done already")
 
     for name in names:
-        monkeypatch.setattr(f"emgsim.running.stages.{name}", refuse)
+        room = "playback" if name in ("open_station", "load_program", "play") else "stages"
+        monkeypatch.setattr(f"emgsim.running.{room}.{name}", refuse)
 
 
 AFTER = {  # the line behind which the journal was cut: what is not done again
@@ -396,7 +397,7 @@ def test_another_device_does_not_go_on(
 ) -> None:
     """What is connected must be what was; nothing is played into it."""
     folder = copy_of(whole, line_of(whole, kind="stage", name="load"))
-    monkeypatch.setattr("emgsim.running.stages.open_station", another_device)
+    monkeypatch.setattr("emgsim.running.playback.open_station", another_device)
     forbid(monkeypatch, "load_program", "play")
     with pytest.raises(InstrumentError, match="serial 'SIM-0001', now 'SIM-0002'"):
         resume(folder)
@@ -426,7 +427,7 @@ def test_what_broken_playbacks_left_stays_listed(
         raise LinkError("the cable was pulled")
 
     with monkeypatch.context() as patch:
-        patch.setattr("emgsim.running.stages.play", pulled)
+        patch.setattr("emgsim.running.playback.play", pulled)
         with pytest.raises(EmgsimError) as caught:
             run(scenario, load_rig("virtual"), out=tmp_path, detector=detector)
         (folder,) = tmp_path.iterdir()

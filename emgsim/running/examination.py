@@ -30,6 +30,7 @@ from emgsim.records.examination import ExamRecord
 from emgsim.records.journal import Journal, Line, read_journal, write_whole
 from emgsim.records.record import RECORD, RunRecord, fold
 from emgsim.running.exam_folder import conclude_examination, findings_file, record_in
+from emgsim.running.logbook import Progress
 from emgsim.running.preparing import TIMEOUT_S as PREPARE_TIMEOUT_S
 from emgsim.running.preparing import prepare as make_ready
 from emgsim.running.resuming import is_intact, refuse_changed, refuse_empty
@@ -43,7 +44,6 @@ from emgsim.running.run import (
     run,
     run_name,
 )
-from emgsim.running.stages import Progress
 from emgsim.scenario import Scenario
 
 

@@ -16,10 +16,11 @@ from emgsim.errors import EmgsimError
 from emgsim.records import provenance
 from emgsim.records.journal import JOURNAL, Journal, Line, read_journal, write_whole
 from emgsim.records.record import RECORD, RunRecord, fold
+from emgsim.running.logbook import Progress
 from emgsim.running.preparing import TIMEOUT_S as PREPARE_TIMEOUT_S
 from emgsim.running.preparing import words_of
 from emgsim.running.resuming import done_of, refuse_changed, restored
-from emgsim.running.stages import PLAN, Progress, Stages
+from emgsim.running.stages import PLAN, Stages
 from emgsim.scenario import Scenario
 
 INTERRUPTED = 130

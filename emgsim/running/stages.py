@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from functools import partial
 
 from emgsim import chain
 from emgsim.align import Alignment
 from emgsim.bench.budget import Row, device_budget, loopback_budget
-from emgsim.bench.levels import LevelPlan
-from emgsim.bench.playing import Catch, load_program, play
 from emgsim.bench.program import Program, program_for
 from emgsim.bench.rig import Rig
-from emgsim.bench.station import GUARD_LOG, SOURCE_OFF, Station, device_profile, open_station
+from emgsim.bench.station import device_profile
 from emgsim.detectors import Detector, detect
-from emgsim.errors import EmgsimError, InputError, InstrumentError
+from emgsim.errors import InputError
 from emgsim.files.findings import read_findings
-from emgsim.files.npz import read_npz, write_npz
-from emgsim.instruments.base import Identity
-from emgsim.recording import Channel, Findings, Gap, Recording, Truth
+from emgsim.files.npz import read_npz
+from emgsim.recording import Findings, Recording, Truth
 from emgsim.records.journal import Journal, Line, finite
+from emgsim.running.logbook import Logbook, Progress
+from emgsim.running.playback import Playback
 from emgsim.running.played import SPOOL, Played
 from emgsim.running.preparing import prepare
 from emgsim.running.resuming import Done
@@ -40,8 +37,6 @@ from emgsim.scoring import (
 from emgsim.simulation import simulate
 from emgsim.stages import FLAT, BandResponse
 from emgsim.verdict import Measurement, judge
-
-Progress = Callable[[str], None]
 
 PLAN = "plan.json"  # in the run's folder: that of the built-in analysis
 STIMULUS_ERROR_PCT = 2.0  # a loopback further off makes every device verdict inconclusive
@@ -64,9 +59,10 @@ class Stages:
         progress: Progress,
         done: Done | None = None,
     ) -> None:
-        self.scenario, self.rig, self.seed, self.detector = scenario, rig, seed, detector
-        self.journal, self.progress = journal, progress
+        self.scenario, self.rig, self.detector = scenario, rig, detector
+        self.journal, self.logbook = journal, Logbook(journal, progress)
         self.done = Done() if done is None else done
+        self.playback = Playback(rig, seed, self.logbook, self.done)
         self.measured, self.fits = dict(self.done.measured), dict(self.done.fits)
         self.limits = {limit.measurement: limit.limit for limit in scenario.limits}
 
@@ -79,7 +75,7 @@ class Stages:
             What ended the run.
         """
         if self.done.stages:
-            self.progress(f"kept        {', '.join(self.done.stages)}")
+            self.logbook.progress(f"kept        {', '.join(self.done.stages)}")
         if "play" not in self.done.stages and prepare:
             self._prepare(prepare)
         if "compare" not in self.done.stages:
@@ -92,20 +88,20 @@ class Stages:
     # -- stages ------------------------------------------------------------------------------
 
     def _prepare(self, how: Line) -> None:
-        with self._stage("prepare") as say:
+        with self.logbook.stage("prepare") as say:
             said = prepare(how["command"], self.journal, how["timeout_s"])
             say(f"{how['command']} ended with {said['exit_status']}")
 
     def _simulated(self) -> tuple[Recording, Truth]:
         if "simulate" not in self.done.stages:
             self._simulate()
-        recording, truth = read_npz(self.journal.folder / "wave/truth.npz")
+        recording, truth = read_npz(self.logbook.folder / "wave/truth.npz")
         if truth is None:
-            raise InputError("the file of the truth holds none", where=str(self.journal.folder))
+            raise InputError("the file of the truth holds none", where=str(self.logbook.folder))
         return recording, truth
 
     def _simulate(self) -> None:
-        with self._stage("simulate") as say:
+        with self.logbook.stage("simulate") as say:
             recording, truth = simulate(self.scenario, for_playing=True)
             if len(recording.channels) > 1:
                 raise InputError(
@@ -114,7 +110,7 @@ class Stages:
                     where=f"scenario {self.scenario.id}",
                     todo="simulate it with `emgsim simulate`, or take an electrode with one",
                 )
-            self._keep("truth", recording, truth)
+            self.logbook.keep("truth", recording, truth)
             n = sum(unit.discharge_times_s.size for unit in truth.units)
             say(
                 f"{len(truth.units)} motor units, {n} discharges, "
@@ -124,89 +120,19 @@ class Stages:
     def _recorded(self, program: Program) -> tuple[chain.Path, chain.Path]:
         """Return the aligned loopback and device paths, as their files have them."""
         if "align" not in self.done.stages:
-            is_played = "play" in self.done.stages
-            played = self._kept_playback() if is_played else self._played(program)
+            played = self.playback.played(program)
             self._align(program, played)
-            (self.journal.folder / SPOOL).unlink(missing_ok=True)
+            (self.logbook.folder / SPOOL).unlink(missing_ok=True)
         return self._path("loopback", FLAT), self._path("device", self._declared)
-
-    def _kept_playback(self) -> Played:
-        if not self.done.is_safe:  # it was played, and nobody saw the output off since
-            with self._opened():
-                pass
-        return Played.read(self.journal.folder)
-
-    def _played(self, program: Program) -> Played:
-        with self._opened() as station:
-            plan = self._load(station, program)
-            return self._play(station, program, plan)
 
     @property
     def _declared(self) -> BandResponse:
         return chain.declared_response(device_profile(self.rig))
 
-    @contextmanager
-    def _opened(self) -> Iterator[Station]:
-        folder = self.journal.folder
-        opened = open_station(self.rig, self.seed, run_id=folder.name, log=folder / GUARD_LOG)
-        with self._stage("open") as say, opened as station:
-            self.journal.append("arm", values=station.permit.table() | station.facts)
-            for role, who in station.identities.items():
-                self._identify(role, who)
-            say(", ".join(f"{who.maker} {who.model}" for who in station.identities.values()))
-            say.done()
-            try:
-                yield station
-            finally:
-                self._make_safe(station)
-
-    def _identify(self, role: str, who: Identity) -> None:
-        found = {name: getattr(who, name) for name in ("maker", "model", "serial", "firmware")}
-        before = self.done.identities.get(role, found)
-        changes = [f"{k} {before[k]!r}, now {found[k]!r}" for k in found if found[k] != before[k]]
-        if changes:
-            raise InstrumentError(
-                f"the run was begun on another {role}: {'; '.join(changes)}",
-                where=f"rig {self.rig.id}",
-                todo="connect what was connected when it began, or run it anew",
-            )
-        self.journal.append("identity", role=role, **found)
-
-    def _make_safe(self, station: Station) -> None:
-        steps = station.make_safe()  # the station's own way out tries again, and tells
-        why = "; ".join(f"{step.name}: {step.why}" for step in steps if not step.confirmed)
-        is_off = all(step.confirmed for step in steps if step.name == SOURCE_OFF)
-        self.journal.append("safe_state", confirmed=is_off, why=why)
-
-    def _load(self, station: Station, program: Program) -> LevelPlan:
-        with self._stage("load") as say:
-            plan, receipt = load_program(station, program)
-            self.journal.append("plan", values=plan.table() | {"codes_sha256": receipt.sha256})
-            say(
-                f"{plan.n_points} points at {plan.source_rate_hz:g} Sa/s, "
-                f"{plan.vpp_open_v:g} Vpp, peak {plan.peak_at_device_uv:.0f} uV at the device"
-            )
-        return plan
-
-    def _play(self, station: Station, program: Program, plan: LevelPlan) -> Played:
-        catch = Catch()
-        with self._stage("play") as say:
-            try:
-                play(station, program, plan, catch)
-            except (EmgsimError, KeyboardInterrupt):
-                self._keep_raw(station, catch)
-                raise
-            played = Played.of(catch, plan, self.rig)
-            played.write(self.journal.folder)
-            self.journal.file(SPOOL, "spool")
-            n_lost = sum(n for _, n in catch.gaps())
-            say(f"{played.counts.size} device samples, {n_lost} lost")
-        return played
-
     def _align(self, program: Program, played: Played) -> None:
         """Bring loopback, device and monitor onto the scenario's clock, and measure the chain."""
         profile, ratio = device_profile(self.rig), self.rig.fixture.ratio
-        with self._stage("align") as say:
+        with self.logbook.stage("align") as say:
             align = partial(chain.path_of, program=program, duration_s=self.scenario.duration_s)
             loopback = align("loopback", 1e6 * ratio * played.source_v, played.scope_rate_hz)
             as_declared = partial(align, response=self._declared, band_hz=profile.band_hz)
@@ -215,7 +141,7 @@ class Stages:
             monitor_uv = 1e6 / self.rig.device.monitor_gain * played.monitor_v
             monitor = as_declared("monitor", monitor_uv, played.scope_rate_hz)
             for path in (loopback, device, monitor):
-                self._keep(path.name, path.recording)
+                self.logbook.keep(path.name, path.recording)
                 self._keep_alignment(path, program)
             budgets = self._budgets(played)
             self._measure_chain(loopback, budgets["loopback"])
@@ -248,7 +174,7 @@ class Stages:
     def _score(self, paths: tuple[chain.Path, ...], truth: Truth) -> None:
         every = self._analysed(paths)
         scores: dict[str, Score] = {}
-        with self._stage("compare") as say:
+        with self.logbook.stage("compare") as say:
             for path in paths:
                 scores[path.name] = self._compare(path, every[path.name], truth)
             self._measure(
@@ -264,13 +190,13 @@ class Stages:
 
     def _analysed(self, paths: tuple[chain.Path, ...]) -> dict[str, Findings]:
         """Give every path's samples, and nothing else, to one and the same detector."""
-        folder = self.journal.folder
+        folder = self.logbook.folder
         if "analyse" in self.done.stages:
             return {p.name: read_findings(folder / f"findings-{p.name}.json") for p in paths}
         (folder / PLAN).write_text(
             self.scenario.analysis.model_dump_json() + "\n", encoding="utf-8"
         )
-        with self._stage("analyse") as say:
+        with self.logbook.stage("analyse") as say:
             try:
                 every = detect(self.detector, {p.name: p.recording for p in paths}, folder)
             finally:  # what a detector left is kept, whatever became of it
@@ -310,7 +236,7 @@ class Stages:
         return score, strata(score, truth)
 
     def _judge(self) -> None:
-        with self._stage("judge") as say:
+        with self.logbook.stage("judge") as say:
             self._measure(
                 Measurement(id=id, value=math.nan, unit=self.limits[id].unit, note="not measured")
                 for id in sorted(set(self.limits) - set(self.measured))
@@ -338,26 +264,6 @@ class Stages:
 
     # -- keeping -----------------------------------------------------------------------------
 
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[_Stage]:
-        stage = _Stage(name, self)
-        yield stage
-        stage.done()
-
-    def _keep(self, path: str, recording: Recording, truth: Truth | None = None) -> None:
-        name = f"wave/{path}.npz"
-        write_npz(self.journal.folder / name, recording, truth)
-        self.journal.append(
-            "capture",
-            path=path,
-            file=name,
-            n_samples=recording.n_samples,
-            rate_hz=recording.rate_hz,
-            start_s=recording.start_s,
-            gaps=[[gap.first_sample, gap.n_samples] for gap in recording.gaps],
-        )
-        self.journal.file(name)
-
     def _keep_alignment(self, path: chain.Path, program: Program) -> None:
         fit = asdict(path.aligned)
         del fit["windows"]  # nothing reads them again
@@ -372,50 +278,13 @@ class Stages:
     def _path(self, name: str, response: BandResponse) -> chain.Path:
         """Return a path that was aligned, as it was kept."""
         fit = {k: math.nan if v is None else v for k, v in self.fits[name].items()}
-        recording, _ = read_npz(self.journal.folder / f"wave/{name}.npz")
+        recording, _ = read_npz(self.logbook.folder / f"wave/{name}.npz")
         return chain.Path(
             name=name,
             recording=recording,
             response=response,
             alignment=Alignment(**fit, windows=()),
         )
-
-    def _keep_raw(self, station: Station, catch: Catch) -> None:
-        """Keep what the device had sent when a playback broke off."""
-        counts = catch.device_counts()
-        if counts.size == 0:
-            return
-        uv = counts * station.profile.scale_uv_per_count
-        recording = Recording(
-            samples_uv=uv,
-            rate_hz=station.device.rate_hz,
-            channels=tuple(Channel(name=f"device {i + 1}") for i in range(uv.shape[1])),
-            gaps=tuple(Gap(first_sample=a, n_samples=n) for a, n in catch.gaps()),
-        )
-        number = f"_{self.done.n_broken + 1}" if self.done.n_broken else ""
-        self._keep(f"device_raw{number}", recording)
-
-
-class _Stage:
-    """One stage's time and what is told of it; told and journalled once, when it is done."""
-
-    def __init__(self, name: str, run: Stages) -> None:
-        self._name, self._run = name, run
-        self._began_s = time.perf_counter()
-        self._told: list[str] = []
-        self._is_done = False
-
-    def __call__(self, text: str) -> None:
-        self._told.append(text)
-
-    def done(self) -> None:
-        """Journal the stage and show its line."""
-        if self._is_done:
-            return
-        self._is_done = True
-        seconds = time.perf_counter() - self._began_s
-        self._run.journal.append("stage", name=self._name, seconds=round(seconds, 3))
-        self._run.progress(f"{self._name:<9} {seconds:6.2f} s  {'; '.join(self._told)}")
 
 
 def _rendering(path: chain.Path, truth: Truth) -> Render:

@@ -1,0 +1,126 @@
+"""The part of a run that drives a rig: opened, loaded, played, made safe, each step journalled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from emgsim.bench.levels import LevelPlan
+from emgsim.bench.playing import Catch, load_program, play
+from emgsim.bench.program import Program
+from emgsim.bench.rig import Rig
+from emgsim.bench.station import GUARD_LOG, SOURCE_OFF, Station, open_station
+from emgsim.errors import EmgsimError, InstrumentError
+from emgsim.instruments.base import Identity
+from emgsim.recording import Channel, Gap, Recording
+from emgsim.running.logbook import Logbook
+from emgsim.running.played import SPOOL, Played
+from emgsim.running.resuming import Done
+
+
+class Playback:
+    """One rig and the one playback on it, which may have been made before.
+
+    Parameters
+    ----------
+    rig, seed
+        What is driven, and the noise of a virtual one.
+    logbook
+        Where every step is written.
+    done
+        What an interrupted run had done.
+    """
+
+    def __init__(self, rig: Rig, seed: int, logbook: Logbook, done: Done) -> None:
+        self._rig, self._seed, self._logbook, self._done = rig, seed, logbook, done
+        self._journal = logbook.journal
+
+    def played(self, program: Program) -> Played:
+        """Return what was captured of a program: played now, or kept from before.
+
+        Raises
+        ------
+        EmgsimError
+            What ended the playback; what the device had sent until then is kept.
+        """
+        if "play" not in self._done.stages:
+            with self._opened() as station:
+                plan = self._load(station, program)
+                return self._play(station, program, plan)
+        if not self._done.is_safe:  # it was played, and nobody saw the output off since
+            with self._opened():
+                pass
+        return Played.read(self._logbook.folder)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Station]:
+        folder = self._logbook.folder
+        opened = open_station(self._rig, self._seed, run_id=folder.name, log=folder / GUARD_LOG)
+        with self._logbook.stage("open") as say, opened as station:
+            self._journal.append("arm", values=station.permit.table() | station.facts)
+            for role, who in station.identities.items():
+                self._identify(role, who)
+            say(", ".join(f"{who.maker} {who.model}" for who in station.identities.values()))
+            say.done()
+            try:
+                yield station
+            finally:
+                self._make_safe(station)
+
+    def _identify(self, role: str, who: Identity) -> None:
+        found = {name: getattr(who, name) for name in ("maker", "model", "serial", "firmware")}
+        before = self._done.identities.get(role, found)
+        changes = [f"{k} {before[k]!r}, now {found[k]!r}" for k in found if found[k] != before[k]]
+        if changes:
+            raise InstrumentError(
+                f"the run was begun on another {role}: {'; '.join(changes)}",
+                where=f"rig {self._rig.id}",
+                todo="connect what was connected when it began, or run it anew",
+            )
+        self._journal.append("identity", role=role, **found)
+
+    def _make_safe(self, station: Station) -> None:
+        steps = station.make_safe()  # the station's own way out tries again, and tells
+        why = "; ".join(f"{step.name}: {step.why}" for step in steps if not step.confirmed)
+        is_off = all(step.confirmed for step in steps if step.name == SOURCE_OFF)
+        self._journal.append("safe_state", confirmed=is_off, why=why)
+
+    def _load(self, station: Station, program: Program) -> LevelPlan:
+        with self._logbook.stage("load") as say:
+            plan, receipt = load_program(station, program)
+            self._journal.append("plan", values=plan.table() | {"codes_sha256": receipt.sha256})
+            say(
+                f"{plan.n_points} points at {plan.source_rate_hz:g} Sa/s, "
+                f"{plan.vpp_open_v:g} Vpp, peak {plan.peak_at_device_uv:.0f} uV at the device"
+            )
+        return plan
+
+    def _play(self, station: Station, program: Program, plan: LevelPlan) -> Played:
+        catch = Catch()
+        with self._logbook.stage("play") as say:
+            try:
+                play(station, program, plan, catch)
+            except (EmgsimError, KeyboardInterrupt):
+                self._keep_raw(station, catch)
+                raise
+            played = Played.of(catch, plan, self._rig)
+            played.write(self._logbook.folder)
+            self._journal.file(SPOOL, "spool")
+            n_lost = sum(n for _, n in catch.gaps())
+            say(f"{played.counts.size} device samples, {n_lost} lost")
+        return played
+
+    def _keep_raw(self, station: Station, catch: Catch) -> None:
+        """Keep what the device had sent when a playback broke off."""
+        counts = catch.device_counts()
+        if counts.size == 0:
+            return
+        uv = counts * station.profile.scale_uv_per_count
+        recording = Recording(
+            samples_uv=uv,
+            rate_hz=station.device.rate_hz,
+            channels=tuple(Channel(name=f"device {i + 1}") for i in range(uv.shape[1])),
+            gaps=tuple(Gap(first_sample=a, n_samples=n) for a, n in catch.gaps()),
+        )
+        number = f"_{self._done.n_broken + 1}" if self._done.n_broken else ""
+        self._logbook.keep(f"device_raw{number}", recording)
