@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgsim.bench.overshoot import peak_after_filter_v
-from emgsim.bench.rig import FixtureState, Rig
+from emgsim.bench.parts import FixtureState
+from emgsim.bench.rig import Rig
 from emgsim.errors import SafetyError
 from emgsim.instruments.base import SourceSettings
 

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from emgsim.bench.rig import OPERATOR, THROUGH, FixtureState, Rig
+from emgsim.bench.parts import OPERATOR, FixtureState
+from emgsim.bench.rig import THROUGH, Rig
 from emgsim.errors import EmgsimError, InstrumentError, SafetyError
 from emgsim.instruments.base import Switch
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from emgsim.bench.arming import Now, Permit, utc_now
 from emgsim.bench.exposure import ABSENT, exposure, playback_s, refuse_harm
-from emgsim.bench.rig import THROUGH, FixtureState, Rig
+from emgsim.bench.parts import FixtureState
+from emgsim.bench.rig import THROUGH, Rig
 from emgsim.errors import EmgsimError, SafetyError
 from emgsim.instruments.base import Identity, Source, SourceCaps, SourceSettings, UploadReceipt
 

@@ -17,6 +17,7 @@ import numpy as np
 from emgsim.bench.budget import Row, device_budget, loopback_budget, total_uv
 from emgsim.bench.exposure import Exposure, Rule, exposure, rules
 from emgsim.bench.levels import LevelPlan, laid_out, longest_playback_s
+from emgsim.bench.parts import FixtureState
 from emgsim.bench.playing import (
     LEAD_BOUND_S,
     MONITOR_HEADROOM,
@@ -26,7 +27,7 @@ from emgsim.bench.playing import (
 )
 from emgsim.bench.probing import PLAYED_S
 from emgsim.bench.program import Program
-from emgsim.bench.rig import FixtureState, Rig
+from emgsim.bench.rig import Rig
 from emgsim.instruments.base import SourceCaps, SourceSettings
 from emgsim.instruments.profiles import DeviceProfile
 

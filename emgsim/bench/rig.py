@@ -8,12 +8,26 @@ is named before a port is opened.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from emgsim.bench.parts import (
+    OPERATOR,
+    CaptureRole,
+    DeviceRole,
+    Faults,
+    FixtureRole,
+    FixtureState,
+    Interlock,
+    Limits,
+    Lock,
+    Part,
+    SafeState,
+    SourceRole,
+    SwitchRole,
+)
 from emgsim.configuration import Table, checked, merged, read_table, refused, with_overrides
 from emgsim.errors import InputError
 from emgsim.instruments.profiles import DeviceProfile, load_profile
@@ -21,181 +35,10 @@ from emgsim.plant.physics import RigPhysics
 from emgsim.shipped import find
 
 VIRTUAL = "virtual:"
-OPERATOR = "operator"  # the switch that is a person
 THROUGH = "through"  # the fixture's state in which a recording is played
-LONGEST_ARM_S = 8 * 3600.0  # a working day: nobody vouches for longer
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Limits(_Table):
-    """Hard limits that the guarded source enforces, whatever a scenario asks for."""
-
-    device_differential_mv_pk: float = Field(5.0, gt=0)  # without a data sheet: 5 mV
-    device_common_mode_v_pk: float = Field(1.0, gt=0)  # both inputs together, against ground
-    device_slew_v_per_s: float | None = Field(None, gt=0)  # none: the generator's filter limits it
-    device_dc_mv: float | None = Field(None, gt=0)  # mean over the playback; none: as the peak
-    source_v_pk: float = Field(10.0, gt=0)
-    max_on_s: float = Field(900.0, gt=0)
-
-
-class Interlock(_Table):
-    """Who must vouch for what before a real rig is energised."""
-
-    patient_connected: Literal["forbidden"] = "forbidden"  # there is no other choice
-    require_arm: Literal[True] = True  # of a real rig: by a named person, see `emgsim.bench.arming`
-    arm_valid_s: float = Field(3600.0, gt=0, le=LONGEST_ARM_S)
-    unattended: bool = False  # nobody is there: only with a monitored input
-    monitored_input: int | None = Field(None, ge=0)  # of the switch; closed while the lid is
-
-
-class Certificate(_Table):
-    """What a calibration of the fixture says of its ratio."""
-
-    id: str = Field(min_length=1)
-    issued: date
-    due: date
-    expanded_uncertainty: float = Field(gt=0, lt=0.5)  # of the ratio, relative, k = 2
-
-    @model_validator(mode="after")
-    def _is_due_after_its_issue(self) -> Self:
-        if self.due <= self.issued:
-            raise ValueError(f"due must be later than issued ({self.issued}), got {self.due}")
-        return self
-
-
-class Expected(_Table):
-    """Which instrument must answer; another one is refused before anything is driven."""
-
-    model: str = ""
-    serial: str = ""
-    firmware: str = ""
-
-
-class SourceRole(_Table):
-    """The generator and what its data sheet declares."""
-
-    driver: str
-    resource: str
-    expect: Expected = Expected()
-    load: Literal["high-z"] = "high-z"
-    output_ohm: float = Field(50.0, gt=0)
-    noise_mv_rms: float = Field(ge=0)  # at the open output, 10 kHz band
-    filter: Literal["NORM", "STEP", "OFF"] = "NORM"
-    max_points: int = Field(1_000_000, ge=1000)  # its memory, for a plan; a run asks itself
-
-
-class FixtureState(_Table):
-    """One way in which the fixture joins source and device: a transfer of its own.
-
-    Volts at the device are those of the loaded source times ``differential`` (between the inputs)
-    and ``common`` (of both against ground). A state may have limits of its own, tighter or wider
-    than the rig's: an overload is meant to be one.
-    """
-
-    differential: float = Field(ge=0, le=1)
-    common: float = Field(0.0, ge=0, le=1)
-    input_ohm: float = Field(gt=0)  # load of the source
-    series_ohm: float = Field(0.0, ge=0)  # in one lead, beside the electrode
-    series_nf: float = Field(0.0, ge=0)  # parallel to it; 0: none
-    offset_mv: float = 0.0  # added in series with the device's input
-    relays: tuple[int, ...] = ()  # of the switch, that are on; all others are off
-    device_differential_mv_pk: float | None = Field(None, gt=0)  # in place of the rig's
-    device_common_mode_v_pk: float | None = Field(None, gt=0)  # in place of the rig's
-    certificate: Certificate | None = None
-
-
-class FixtureRole(_Table):
-    """The divider and the electrode network between source and device, as calibrated."""
-
-    serial: str = ""
-    ratio: float = Field(gt=0, le=1)  # device volts over loaded source volts
-    input_ohm: float = Field(gt=0)
-    electrode_ohm: float = Field(0.0, ge=0)  # in series with the device's input
-    temperature_k: float = Field(295.0, gt=0)
-    clamp_v: float | None = Field(None, gt=0)  # diodes at the device: never more than this
-    certificate: Certificate | None = None
-    states: dict[str, FixtureState] = {}  # beside `through`
-
-    @property
-    def through(self) -> FixtureState:
-        """The state in which a recording is played: the divider between source and device."""
-        return FixtureState(
-            differential=self.ratio, input_ohm=self.input_ohm, certificate=self.certificate
-        )
-
-
-class SwitchRole(_Table):
-    """What changes the fixture's state: a relay box, or a person who is asked to."""
-
-    driver: str  # "operator" is the person
-    resource: str = ""
-    settle_s: float = Field(0.05, ge=0, le=10)  # of the relays' bounce
-
-
-class CaptureRole(_Table):
-    """The oscilloscope: one channel on the source, one on the device's analogue output."""
-
-    driver: str
-    resource: str
-    expect: Expected = Expected()
-    source_channel: int = Field(1, ge=1)
-    monitor_channel: int = Field(2, ge=1)
-    noise_of_range: float = Field(ge=0)  # rms over full range, as declared
-    bits: int = Field(12, ge=8, le=16)
-
-
-class DeviceRole(_Table):
-    """The device under test; its data sheet is a profile in ``rigs/devices``."""
-
-    driver: str
-    resource: str
-    profile: str
-    expect: Expected = Expected()
-    monitor_gain: float = Field(gt=0)  # volts at the analogue output per volt at the input
-
-
-class SafeState(_Table):
-    """How the rig is left: the steps in their order, each with its own deadline."""
-
-    order: tuple[Literal["source.off", "fixture.safe", "device.idle"], ...] = (
-        "source.off",
-        "fixture.safe",
-        "device.idle",
-    )
-    fixture: str = ""  # the state that `fixture.safe` means; none: it is left as it is
-    deadline_s: float = Field(2.0, gt=0, le=60)
-    guard: bool | None = None  # a process of its own; none: for real rigs
-
-    @model_validator(mode="after")
-    def _begins_with_the_source(self) -> Self:
-        if not self.order or self.order[0] != "source.off":
-            raise ValueError(f"order must begin with 'source.off', got {list(self.order)}")
-        return self
-
-
-class Lock(_Table):
-    """Which things only one process may hold, and how long one waits for them."""
-
-    keys: tuple[str, ...] = ()  # e.g. serial numbers; none: the resources themselves
-    wait_s: float = Field(60.0, ge=0)
-    expires_s: float = Field(7200.0, gt=0)  # told to those who wait; a lock is never broken
-
-
-class Faults(_Table):
-    """Faults that the virtual rig acts out; all off by default."""
-
-    drop_every_n_frames: int = Field(0, ge=0)
-    hang_up_after_frames: int = Field(0, ge=0)
-    source_error: bool = False
-    source_silent: bool = False
-    divider_removed_at_s: float | None = Field(None, ge=0)  # of simulated time; 0: it never was in
-    lid_opens_at_s: float | None = Field(None, ge=0)  # of simulated time
-
-
-class Rig(_Table):
+class Rig(Part):
     """One wired set: source, fixture, device and capture."""
 
     format: Annotated[Literal["emgsim.rig/1"], Field(alias="schema")]

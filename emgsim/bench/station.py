@@ -20,17 +20,16 @@ from emgsim.bench.fixture import Fixture
 from emgsim.bench.guard import Guard
 from emgsim.bench.guarded_source import GuardedSource
 from emgsim.bench.locks import hold
-from emgsim.bench.probing import probe
-from emgsim.bench.rig import (
+from emgsim.bench.parts import (
     OPERATOR,
-    THROUGH,
     CaptureRole,
     DeviceRole,
     Expected,
-    Rig,
     SourceRole,
     SwitchRole,
 )
+from emgsim.bench.probing import probe
+from emgsim.bench.rig import THROUGH, Rig
 from emgsim.bench.served import ServedRig
 from emgsim.errors import EmgsimError, InstrumentError, SafetyError
 from emgsim.instruments.base import Capture, Device, Identity, Source, SourceCaps, Switch

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from emgsim.bench.exposure import ABSENT, exposure, playback_s, refuse_harm, rules
-from emgsim.bench.rig import FixtureState, Rig, load_rig
+from emgsim.bench.parts import FixtureState
+from emgsim.bench.rig import Rig, load_rig
 from emgsim.errors import SafetyError
 from emgsim.instruments.base import SourceSettings
 

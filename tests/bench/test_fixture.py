@@ -9,7 +9,8 @@ import threading
 import pytest
 
 from emgsim.bench.fixture import Fixture, StateUnavailableError, ask_on_terminal, in_words
-from emgsim.bench.rig import FixtureState, Rig, load_rig
+from emgsim.bench.parts import FixtureState
+from emgsim.bench.rig import Rig, load_rig
 from emgsim.bench.served import ServedRig
 from emgsim.errors import InputError, InstrumentError, SafetyError
 from emgsim.instruments.base import Identity

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from emgsim.bench.rig import FixtureState, Limits, load_rig
+from emgsim.bench.parts import FixtureState, Limits
+from emgsim.bench.rig import load_rig
 
 PAGE = (Path(__file__).parents[2] / "docs/rigs.md").read_text()
 BLOCKS = re.findall(r"```TOML\n(.*?)```", PAGE, re.S)
