@@ -76,8 +76,10 @@ def play(job: dict) -> None:
 
 def main() -> None:
     """Wait for the word, then play."""
-    # A shell that starts the tests in the background lets them ignore Ctrl-C, and us with them.
+    # Who starts the tests by nohup or in the background lets them ignore these, and us with them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     job = json.loads(sys.argv[1])
     if job["terminal"]:  # the first terminal that a session leader opens becomes its own
         os.close(os.open(job["terminal"], os.O_RDWR))
