@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from emgsim.records.journal import JOURNAL, Journal, digest
-from emgsim.records.provenance import checkout, digests, host, previous, table, versions
+from emgsim.records.provenance import ROOT, checkout, digests, host, previous, table, versions
 
 
 def git(folder: Path, *words: str) -> str:
@@ -50,6 +50,13 @@ def test_the_commit_is_that_of_the_checkout_and_a_change_of_the_code_is_told(
     (tmp_path / "emgsim" / "core.py").write_text("x = 1\n")
     (tmp_path / "emgsim" / "new.py").write_text("x = 1\n")
     assert checkout(tmp_path) == {**clean, "is_dirty": True}
+
+
+def test_the_code_itself_is_looked_for_where_it_is() -> None:
+    """The root holds the package; in a checkout the commit is that of the checkout."""
+    assert (ROOT / "emgsim" / "__init__.py").is_file()
+    if (ROOT / ".git").exists():
+        assert checkout()["commit"] == git(ROOT, "rev-parse", "HEAD")
 
 
 def test_without_git_nothing_is_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

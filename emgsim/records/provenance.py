@@ -17,7 +17,7 @@ from emgsim.records.journal import Line, digest, read_journal
 from emgsim.records.record import RECORD
 
 PACKAGES = ("emgsim", "numpy", "scipy", "numba", "simpy", "pyserial", "pyvisa", "pyvisa-py")
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]  # beside the package: a checkout, or where it is installed
 GIT_TIMEOUT_S = 10.0
 
 
