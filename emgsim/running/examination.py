@@ -19,31 +19,21 @@ from emgsim.bench.rig import Rig
 from emgsim.bench.station import refuse_unarmed
 from emgsim.configuration import validated
 from emgsim.detectors import BUILT_IN, TIMEOUT_S, Detector, find_detector
-from emgsim.errors import EmgsimError
 from emgsim.exam.examination import Examination, examination_from
 from emgsim.exam.schedule import Step, clock, perform
 from emgsim.files.findings import write_findings
 from emgsim.files.npz import read_npz
 from emgsim.observer import observe
-from emgsim.records import provenance
 from emgsim.records.examination import ExamRecord
 from emgsim.records.journal import Journal, Line, read_journal, write_whole
 from emgsim.records.record import RECORD, RunRecord, fold
+from emgsim.running.bounds import Ending, first_line, go_on, journalled, preparation, run_name
 from emgsim.running.exam_folder import conclude_examination, findings_file, record_in
 from emgsim.running.logbook import Progress
 from emgsim.running.preparing import TIMEOUT_S as PREPARE_TIMEOUT_S
 from emgsim.running.preparing import prepare as make_ready
 from emgsim.running.resuming import is_intact, refuse_changed, refuse_empty
-from emgsim.running.run import (
-    INTERRUPTED,
-    REPORTS,
-    exit_code,
-    go_on,
-    preparation,
-    resume,
-    run,
-    run_name,
-)
+from emgsim.running.run import REPORTS, resume, run
 from emgsim.scenario import Scenario
 
 
@@ -91,21 +81,9 @@ def examine(
     examination = examination.model_copy(update={"seed": seed})
     under_test = find_detector(detector, timeout_s=detector_timeout_s)
     began = datetime.now(UTC)
-    run_id = run_name(began, examination.id, rig.id)
-    tables = {"scenario": examination.resolved(), "rig": rig.resolved()}
     muscles = _Muscles(examination, rig, under_test, progress)
-    first = {
-        "run_id": run_id,
-        "started": began.isoformat(timespec="seconds"),
-        "seed": seed,
-        **tables,
-        "detector": under_test.table(),
-        **provenance.table(),
-        "digests": provenance.digests(tables, files),
-        "previous": provenance.previous(out),
-        "prepare": how,
-    }
-    with Journal(out / run_id) as journal:
+    first = first_line(examination, rig, under_test, began=began, prepare=how, files=files, out=out)
+    with Journal(out / run_name(began, examination.id, rig.id)) as journal:
         journal.append("run_started", **first)
         return _carried_out(muscles, journal, how)
 
@@ -213,14 +191,15 @@ class _Muscles:
 
 
 def _carried_out(muscles: _Muscles, journal: Journal, how: Line) -> tuple[Path, ExamRecord]:
-    """Carry an examination out, journal how it ended, and write its reports."""
-    ending, folder = "aborted", journal.folder
+    """Carry an examination out, journal how it ended, and write its reports, however it ended."""
+    ending, folder = Ending(), journal.folder
     try:
-        with _journalled(journal):
+        with journalled(journal, ending, kept="the muscles examined so far"):
             muscles.execute(journal, how)
-        ending = "completed"
     finally:
-        record = _ended(journal, ending)
+        concluded = conclude_examination(folder)
+        ending.append(journal, concluded.run)
+        record = _with_journal(concluded, fold(read_journal(folder)))
         _report(folder, record)
     muscles.progress(f"report      {folder / 'report.html'}")
     return folder, record
@@ -228,40 +207,15 @@ def _carried_out(muscles: _Muscles, journal: Journal, how: Line) -> tuple[Path, 
 
 def _told_again(folder: Path, begun: RunRecord) -> ExamRecord:
     """Return the record of a completed examination; its reports are written if they are not."""
-    concluded = conclude_examination(folder)
-    record = replace(concluded, run=replace(begun, measurements=concluded.run.measurements))
+    record = _with_journal(conclude_examination(folder), begun)
     if not all((folder / name).is_file() for name in REPORTS):
         _report(folder, record)
     return record
 
 
-@contextmanager
-def _journalled(journal: Journal) -> Iterator[None]:
-    """Journal what ends an examination early."""
-    try:
-        yield
-    except EmgsimError as error:
-        told = {"what": error.what, "where": error.where, "todo": error.todo}
-        journal.append("error", **told, exit_code=error.exit_code)
-        error.add_note(f"  kept: the muscles examined so far, in {journal.folder}")
-        error.add_note(f"  go on with: emgsim run --resume {journal.folder}")
-        raise
-    except KeyboardInterrupt:
-        journal.append("error", what="interrupted", where="", todo="", exit_code=INTERRUPTED)
-        raise
-
-
-def _ended(journal: Journal, status: str) -> ExamRecord:
-    """Conclude, journal the end with its exit code, and return the record of it all."""
-    concluded = conclude_examination(journal.folder)
-    errors = concluded.run.errors
-    code = errors[-1]["exit_code"] if errors else EmgsimError.exit_code
-    if status == "completed":
-        code = exit_code(concluded.run)
-    ended = datetime.now(UTC).isoformat(timespec="seconds")
-    journal.append("run_ended", status=status, exit_code=code, ended=ended)
-    base = fold(read_journal(journal.folder))
-    return replace(concluded, run=replace(base, measurements=concluded.run.measurements))
+def _with_journal(concluded: ExamRecord, run: RunRecord) -> ExamRecord:
+    """Return what was concluded from the muscles under what the examination's journal tells."""
+    return replace(concluded, run=replace(run, measurements=concluded.run.measurements))
 
 
 @contextmanager

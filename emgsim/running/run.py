@@ -12,18 +12,15 @@ from pathlib import Path
 from emgsim.bench.rig import Rig
 from emgsim.bench.station import refuse_unarmed
 from emgsim.detectors import BUILT_IN, TIMEOUT_S, find_detector
-from emgsim.errors import EmgsimError
-from emgsim.records import provenance
-from emgsim.records.journal import JOURNAL, Journal, Line, read_journal, write_whole
+from emgsim.records.journal import Journal, read_journal, write_whole
 from emgsim.records.record import RECORD, RunRecord, fold
+from emgsim.running.bounds import Ending, first_line, go_on, journalled, preparation, run_name
 from emgsim.running.logbook import Progress
 from emgsim.running.preparing import TIMEOUT_S as PREPARE_TIMEOUT_S
-from emgsim.running.preparing import words_of
 from emgsim.running.resuming import done_of, refuse_changed, restored
 from emgsim.running.stages import PLAN, Stages
 from emgsim.scenario import Scenario
 
-INTERRUPTED = 130
 REPORTS = (RECORD, "junit.xml", "report.html")
 
 
@@ -84,23 +81,19 @@ def run(
     seed = scenario.seed if seed is None else seed
     scenario = scenario.model_copy(update={"seed": seed})
     began = datetime.now(UTC)
-    run_id = run_name(began, scenario.id, rig.id)
-    folder = out / run_id if into is None else into
+    folder = out / run_name(began, scenario.id, rig.id) if into is None else into
     under_test = find_detector(
         detector, plan_file=(folder / PLAN).absolute(), timeout_s=detector_timeout_s
     )
-    tables = {"scenario": scenario.resolved(), "rig": rig.resolved()}
-    first = {
-        "run_id": run_id,
-        "started": began.isoformat(timespec="seconds"),
-        "seed": seed,
-        **tables,
-        "detector": under_test.table(),
-        **provenance.table(),
-        "digests": provenance.digests(tables, files),
-        "previous": provenance.previous(out) if into is None else {},
-        "prepare": how,
-    }
+    first = first_line(
+        scenario,
+        rig,
+        under_test,
+        began=began,
+        prepare=how,
+        files=files,
+        out=out if into is None else None,
+    )
     with Journal(folder) as journal:
         journal.append("run_started", **first)
         stages = Stages(scenario, rig, seed, under_test, journal=journal, progress=progress)
@@ -163,64 +156,16 @@ def resume(folder: Path, *, progress: Progress = lambda _: None) -> tuple[Path, 
     return folder, record
 
 
-def preparation(command: str | None, timeout_s: float) -> Line:
-    """Return a command that prepares the rig as a journal has it; empty if there is none.
-
-    Raises
-    ------
-    UsageError
-        If it is no command.
-    """
-    if command is None:
-        return {}
-    words_of(command)
-    return {"command": command, "timeout_s": timeout_s}
-
-
-def go_on(journal: Journal, done: tuple[str, ...]) -> None:
-    """Journal that an interrupted run goes on, and which of its stages are kept."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    journal.append("resumed", when=now, host=provenance.host(), done=done)
-
-
 def _carried_out(journal: Journal, execute: Callable[[], None]) -> RunRecord:
     """Carry a run out, journal how it ended, and write its reports, however it ended."""
-    folder = journal.folder
-    status, code = "aborted", EmgsimError.exit_code
+    ending = Ending()
     try:
-        execute()
-        status = "completed"
-    except EmgsimError as error:
-        code = error.exit_code
-        journal.append("error", what=error.what, where=error.where, todo=error.todo, exit_code=code)
-        error.add_note(f"  kept: everything captured so far, in {folder}")
-        if not (folder.parent / JOURNAL).exists():  # a muscle's goes on with its examination
-            error.add_note(f"  go on with: emgsim run --resume {folder}")
-        raise
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-        journal.append("error", what="interrupted", where="", todo="", exit_code=code)
-        raise
+        with journalled(journal, ending, kept="everything captured so far"):
+            execute()
     finally:
-        ended = datetime.now(UTC).isoformat(timespec="seconds")
-        if status == "completed":
-            code = exit_code(fold(read_journal(folder)))
-        journal.append("run_ended", status=status, exit_code=code, ended=ended)
-        record = _report(folder)
+        ending.append(journal, fold(read_journal(journal.folder)))
+        record = _report(journal.folder)
     return record
-
-
-def run_name(began: datetime, id: str, rig_id: str) -> str:
-    """Return the name of a run and of its folder: when it began, what was run, and on what."""
-    return f"{began:%Y%m%dT%H%M%S}{began.microsecond // 1000:03d}Z-{id}-{rig_id}"
-
-
-def exit_code(record: RunRecord) -> int:
-    """Return the exit code that a record's verdicts call for: 5 before 1 before 0."""
-    verdicts = {m.verdict for m in record.measurements}
-    if "inconclusive" in verdicts:
-        return 5
-    return 1 if verdicts & {"fail", "conditional_fail"} else 0
 
 
 def _report(folder: Path) -> RunRecord:
