@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from emgsim.analysis.axes import recruitment_measures, stability_measures
 from emgsim.analysis.mixtures import counted
 from emgsim.analysis.plan import Stretch
-from emgsim.analysis.spontaneous import DENERVATION
+from emgsim.analysis.resting.runs import DENERVATION
 from emgsim.configuration import read_table, validated
 from emgsim.recording import Findings, FoundUnit
 from emgsim.shipped import PACKAGE

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from emgsim.analysis.resting.runs import DENERVATION, PERSISTENT_S
 from emgsim.recording import Findings, FoundRun
 
 Told = tuple[dict[str, float], dict[str, float]]  # probabilities, and what they rest on
 
-DENERVATION = ("fibrillation", "positive_sharp_wave")
 SPECIAL = {
     "myotonic_discharge": "myotonia",
     "complex_repetitive_discharge": "complex_repetitive",
@@ -21,7 +21,6 @@ SPECIAL = {
     "fasciculation": "fasciculation",
 }
 ALONE = 0.5  # weight of a single short run in a single recording, or discharge: +/- of Daube
-PERSISTENT_S = 1.0  # of a train; Daube
 # Where several fibres discharge at once their potentials meet, in pairs and groups that no single
 # one has, and of a train that is partly hidden the rest is named otherwise. What is far rarer in a
 # muscle than activity of fibres, and no larger than two of these together, is made of it [P]. A

@@ -235,7 +235,7 @@ class GuardedSource:
                 where=where,
                 todo="calibrate it, and put its certificate into the rig file",
             )
-        if self._now().date() > state.certificate.due:
+        if state.certificate.has_expired(self._now().date()):
             raise SafetyError(
                 f"refused: the fixture's certificate {state.certificate.id} was due on "
                 f"{state.certificate.due}",

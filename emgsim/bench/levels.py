@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 HEADROOM = 1.02  # the resampled peak may overshoot the samples'
 OVER_BAND = 10.0  # a generator ten times as fast as the device's band neither droops nor images
-SMALLEST_VPP_V = 0.02
+SMALLEST_VPP_V = 0.02  # that a generator makes well
 
 
 class SourceLimits(Protocol):

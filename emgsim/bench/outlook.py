@@ -253,7 +253,7 @@ def _certificate_refusals(state: FixtureState, today: date) -> Iterator[str]:
     """Yield why nobody would vouch for the fixture on a day."""
     if state.certificate is None:
         yield "a fixture without a certificate: nobody vouches for its ratio"
-    elif today > state.certificate.due:
+    elif state.certificate.has_expired(today):
         yield (
             f"a fixture whose certificate {state.certificate.id} was due on {state.certificate.due}"
         )

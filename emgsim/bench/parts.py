@@ -52,6 +52,10 @@ class Certificate(Part):
             raise ValueError(f"due must be later than issued ({self.issued}), got {self.due}")
         return self
 
+    def has_expired(self, today: date) -> bool:
+        """Tell whether the day on which it is due is over."""
+        return today > self.due
+
 
 class Expected(Part):
     """Which instrument must answer; another one is refused before anything is driven."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from emgsim.bench.exposure import ABSENT, device_limits
 from emgsim.bench.guarded_source import GuardedSource
+from emgsim.bench.levels import SMALLEST_VPP_V
 from emgsim.bench.rig import Rig
 from emgsim.errors import SafetyError
 from emgsim.instruments.base import Device, SourceSettings
@@ -24,7 +25,6 @@ POINTS_OF_PERIOD = 100
 PLAYED_S = 2.5
 READ_S = 2.0  # from before the trigger on; what is fitted lies well inside the playback
 FITTED_S = (0.8, 1.8)
-SMALLEST_VPP_V = 0.02
 LEVEL_OF_LIMIT = 0.5  # of what the device may see
 TOLERANCE = 0.1  # of the ratio: the device's own gain is not known better
 FLOOR = 1e-5  # of the level: what noise may look like

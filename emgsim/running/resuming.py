@@ -45,7 +45,7 @@ class Done:
 def done_of(lines: Sequence[Line], folder: Path) -> Done:
     """Return what of a run is done, by its journal and by the files in its folder."""
     record = fold(lines)
-    stages = _done_stages(lines, folder)
+    stages = _done_stages(lines, record.files, folder)
     last_spool = max((k for k, x in enumerate(lines) if x["kind"] == "spool"), default=0)
     standing = _standing(lines, stages)
     return Done(
@@ -58,8 +58,7 @@ def done_of(lines: Sequence[Line], folder: Path) -> Done:
     )
 
 
-def _done_stages(lines: Sequence[Line], folder: Path) -> tuple[str, ...]:
-    files = fold(lines).files
+def _done_stages(lines: Sequence[Line], files: Mapping[str, str], folder: Path) -> tuple[str, ...]:
     spools = {line["name"]: line["sha256"] for line in lines if line["kind"] == "spool"}
     left = {
         "simulate": ["wave/truth.npz"],
@@ -163,10 +162,11 @@ def refuse_changed(record: RunRecord, detector: Detector, where: str) -> None:
         If a package, the commit of the checkout or the detector is another one; all are named.
     """
     commit, now = record.checkout.get("commit", ""), checkout().get("commit", "")
+    present = versions()
     changes = [
-        f"{name} {then or 'not there'}, now {versions().get(name, 'not there')}"
+        f"{name} {then or 'not there'}, now {present.get(name, 'not there')}"
         for name, then in record.versions.items()
-        if versions().get(name) != then
+        if present.get(name) != then
     ]
     if commit != now:
         changes.append(f"commit {commit[:12] or 'none'}, now {now[:12] or 'none'}")

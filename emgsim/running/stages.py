@@ -12,7 +12,6 @@ from emgsim.align import Alignment
 from emgsim.bench.budget import Row, device_budget, loopback_budget
 from emgsim.bench.program import Program, program_for
 from emgsim.bench.rig import Rig
-from emgsim.bench.station import device_profile
 from emgsim.detectors import Detector, detect
 from emgsim.errors import InputError
 from emgsim.files.findings import read_findings
@@ -127,11 +126,11 @@ class Stages:
 
     @property
     def _declared(self) -> BandResponse:
-        return chain.declared_response(device_profile(self.rig))
+        return chain.declared_response(self.rig.profile)
 
     def _align(self, program: Program, played: Played) -> None:
         """Bring loopback, device and monitor onto the scenario's clock, and measure the chain."""
-        profile, ratio = device_profile(self.rig), self.rig.fixture.ratio
+        profile, ratio = self.rig.profile, self.rig.fixture.ratio
         with self.logbook.stage("align") as say:
             align = partial(chain.path_of, program=program, duration_s=self.scenario.duration_s)
             loopback = align("loopback", 1e6 * ratio * played.source_v, played.scope_rate_hz)
@@ -152,7 +151,7 @@ class Stages:
             say(", ".join(ppm))
 
     def _budgets(self, played: Played) -> dict[str, list[Row]]:
-        profile = device_profile(self.rig)
+        profile = self.rig.profile
         return {
             "loopback": loopback_budget(
                 played.plan, self.rig, rate_hz=played.scope_rate_hz, range_v=played.source_range_v

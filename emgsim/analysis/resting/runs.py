@@ -40,7 +40,7 @@ LEAST_SURE = 0.6  # probability of a name that rests on so few
 FAST_BESIDE_S = 0.03  # of a neuromyotonic discharge
 ARTEFACT = Named(kind="artefact", probability=1.0, probabilities={"artefact": 1.0})
 DENERVATION = ("fibrillation", "positive_sharp_wave")
-PERSISTENT_S = 1.0  # a train of less is +/-
+PERSISTENT_S = 1.0  # a train of less is +/-; Daube
 GRADE_BORDERS = (1.0, 3.0, 9.0)  # mean number of sources at once, of 2+ to 4+
 
 
