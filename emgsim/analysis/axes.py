@@ -43,6 +43,8 @@ FEWEST_EFFORTS = 3  # slight ones, before it means something that no unit was to
 # Mean confidence of the discharges of a unit that says how steady it is: with another's among them
 # the steadiest unit strays [P]
 STEADY_SURE = 0.95
+UNWILLED = ("myotonia", "complex_repetitive", "myokymia_neuromyotonia")  # fast trains
+LIKELY = 0.5
 FULL_SHARE = 0.7  # of the fullest pattern's turns: these recordings hold the strongest effort too
 
 
@@ -154,11 +156,14 @@ def recruitment_measures(
     """Return what the recordings of one muscle show of recruitment, all taken together.
 
     Of the slight effort, in which units were told apart: how fast the fastest fire, and for how
-    many units. Of the strongest one, the recordings with the fullest patterns: how large, even and
-    fast.
+    many units; nothing where fibres or axons fire by themselves in fast trains, which the effort
+    sets off and which are told apart as units too. Of the strongest one, the recordings with the
+    fullest patterns: how large, even and fast.
     """
     rows = [{row["id"]: row["value"] for row in one.measures} for one in findings]
-    return _slight(rows) | (_strongest(rows) if strongest else {})
+    special = special_discharges(findings)
+    is_willed = special is None or max(special[0].get(name, 0.0) for name in UNWILLED) < LIKELY
+    return (_slight(rows) if is_willed else {}) | (_strongest(rows) if strongest else {})
 
 
 def _slight(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:

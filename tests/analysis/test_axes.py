@@ -161,6 +161,18 @@ def test_without_the_strongest_effort_nobody_is_accused_of_a_poor_one() -> None:
     assert set(found.because) == {"fastest_hz", "ratio_hz"}
 
 
+@pytest.mark.parametrize("kind", ["myotonic_discharge", "neuromyotonia"])
+def test_what_fires_fast_by_itself_says_nothing_of_recruitment(kind: str) -> None:
+    """Its trains are told apart as units, and would look like few units at high rates."""
+    slight, strong = pattern("normal")
+    slight = replace(slight, measures=pattern("reduced")[0].measures, events=REST)
+    assert "ratio_hz" in told(slight, strong)["recruitment"].because
+    found = told(replace(slight, runs=(run(kind),)), strong)["recruitment"]
+    assert "ratio_hz" not in found.because
+    assert "fastest_hz" not in found.because
+    assert found.value == "normal"
+
+
 def test_jitter_tells_an_unstable_muscle() -> None:
     """Pairs of 100 us; and steady ones."""
     shaky = tuple(unit(mcd_us=100.0) for _ in range(4))
