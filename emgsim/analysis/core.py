@@ -103,7 +103,16 @@ def _channels_and_reason(
     NotAnalysableError
         If there is no plan for the channels' kinds, or none of them can be analysed.
     """
-    channels = _analysable(recording, _needles(recording))
+    needles = _needles(recording)
+    channel = recording.channels[needles[0]]
+    is_told = plan is not None or channel.kind in NEEDLES
+    if not is_told and recording.rate_hz < NEEDLE_RATE_HZ:
+        raise NotAnalysableError(
+            f"not analysable: no plan for kind {channel.kind!r} at {recording.rate_hz:g} Hz",
+            where=f"channel {channel.name!r}",
+            todo="give a plan, or name a needle as the channel's kind",
+        )
+    channels = _analysable(recording, needles)
     channel = recording.channels[channels[0]]
     name = f"channel {channel.name!r}"
     if len(channels) > 1:
@@ -112,13 +121,7 @@ def _channels_and_reason(
         return channels, f"{plan.kind}: as asked for; {name}"
     if channel.kind in NEEDLES:
         return channels, f"needle: {name} is a {channel.kind}"
-    if recording.rate_hz >= NEEDLE_RATE_HZ:
-        return channels, f"needle: {name} is sampled at {recording.rate_hz:g} Hz"
-    raise NotAnalysableError(
-        f"not analysable: no plan for kind {channel.kind!r} at {recording.rate_hz:g} Hz",
-        where=name,
-        todo="give a plan, or name a needle as the channel's kind",
-    )
+    return channels, f"needle: {name} is sampled at {recording.rate_hz:g} Hz"
 
 
 def _needles(recording: Recording) -> list[int]:

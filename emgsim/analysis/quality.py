@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 SHORTEST_S = 2.0  # a unit of 5 per second then has ten discharges
-LOWEST_RATE_HZ = 2_000.0
+LOWEST_RATE_HZ = 9_500.0  # the bands that tell potentials apart reach up to 4.5 kHz
 MOST_CLIPPED = 0.001  # share of samples that stand still at an extreme
 CLIPPED_RUN = 3  # samples on end at the very same extreme value
 

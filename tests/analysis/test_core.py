@@ -194,13 +194,13 @@ def test_what_cannot_be_analysed_is_refused(three_units: Recording, how: str, wo
 
 
 def test_a_slow_channel_has_no_plan(three_units: Recording) -> None:
-    """Surface rates with an unknown electrode are refused; so is a needle below 2 kHz."""
+    """Surface rates with an unknown electrode are refused; so is a needle below 9.5 kHz."""
     slow = replace(
         three_units, rate_hz=2_048.0, channels=(Channel(name="x", kind="surface_monopolar"),)
     )
     with pytest.raises(NotAnalysableError, match="no plan for kind 'surface_monopolar'"):
         analyse(slow)
-    with pytest.raises(NotAnalysableError, match="rate must be >= 2000 Hz"):
+    with pytest.raises(NotAnalysableError, match="rate must be >= 9500 Hz"):
         analyse(replace(three_units, rate_hz=1_000.0))
 
 
