@@ -42,7 +42,7 @@ LINEAR = ("evenness",)
 LEAST_SPREAD = 0.25  # of what may count: most MUAPs have three phases, and some have four
 MORE_SD = {"log": 0.08, "linear": 0.03}  # few subjects of one simulator scatter too little
 # How many of the active units are told apart differs from site to site: those of one biceps scatter
-# by 0.6, so six together by 0.25 and subjects by 0.25 to 0.37 (seeds 101-106), other muscles more [P]
+# by 0.6, so six together by 0.25, subjects by 0.25 to 0.37 (seeds 101-106), other muscles more [P]
 RATIO_SPREAD, RATIO_SD = 0.3, 0.2
 # of the logarithms: 0.04 ms of 10 ms a year (Buchthal [M]); amplitudes rise too (Howard 1988), by
 # how much was not found: our proposal

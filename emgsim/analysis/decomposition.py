@@ -27,6 +27,9 @@ APART_S = 0.0015  # two spikes closer than this belong to one potential
 REVISED_S = 0.003  # half the window in which superpositions are explained anew
 ROUNDS = 5  # of looking for more units, in each of two spectra
 LAST_ROUNDS = 3
+# A revision that loses so many units, and leaves so much more than the one before, lost its way:
+# the potentials of several are taken for one, and the next rounds make it worse
+LOST, WORSE = 0.4, 1.1
 FOLLOWED = 3  # rounds with templates that change
 FEWEST = 8  # discharges of a unit
 REGULAR_AT_FIRST = 0.5  # least share of expected intervals while units are still being found
@@ -87,10 +90,15 @@ def decompose(
     work = whitened(signal, model.residual(signal.samples), plan.lowpass_hz)
     model = learned(work, learned(work, model))
     model = _all_found(work, model, plan, watch)
+    least_left = np.inf
     for turn in range(LAST_ROUNDS):
         n = len(model.units)
-        model = learned(work, resolved(work, model, revised="thoroughly" if turn else "quickly"))
-        model = pruned(model, work, plan, REGULAR_AT_LAST, least_clear=LEAST_CLEAR)
+        revised = learned(work, resolved(work, model, revised="thoroughly" if turn else "quickly"))
+        revised = pruned(revised, work, plan, REGULAR_AT_LAST, least_clear=LEAST_CLEAR)
+        left = learned(work, revised).variance
+        if turn > 0 and len(revised.units) <= (1 - LOST) * n and left > WORSE * least_left:
+            break
+        model, least_left = revised, left
         watch("revised", work, model)
         if not model.units or (turn > 0 and len(model.units) == n):
             break
