@@ -158,6 +158,25 @@ def align(
         If a marker is not in the recording.
     """
     offset_s, drift = _coarse(np.nan_to_num(samples, nan=0.0), rate_hz, markers)
+    return refine(samples, rate_hz, waveform, offset_s, drift)
+
+
+def refine(
+    samples: Floats, rate_hz: float, waveform: Waveform, offset_s: float, drift: float
+) -> Alignment:
+    """Find gain, offset and drift of a recording that is known to lie about there.
+
+    Parameters
+    ----------
+    samples
+        Shape ``(n,)``; NaN where samples were lost, or are to be left out.
+    rate_hz
+        The recorder's nominal rate.
+    waveform
+        What the recorder should have seen, on the player's clock.
+    offset_s, drift
+        As `Alignment` has them, to within a quarter of the waveform's shortest period.
+    """
     gain = 0.0
     for _ in range(GAUSS_NEWTON_STEPS):
         products = np.zeros((4, 4))

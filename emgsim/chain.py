@@ -6,7 +6,7 @@ expected of a path is the known waveform through the response that the device *d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from emgsim.align import Alignment, Waveform, align, playback
 from emgsim.bench.budget import Row, total_uv
 from emgsim.bench.program import Program
+from emgsim.diagnosis.heard import Heard
 from emgsim.instruments.profiles import DeviceProfile
 from emgsim.recording import Channel, Gap, MotorUnit, Recording
 from emgsim.stages import FLAT, BandResponse, add_train
@@ -75,15 +76,58 @@ class Path:
         }
 
 
-def path_of(
-    name: str,
+def heard_of(
     uv: Floats,
     rate_hz: float,
+    program: Program,
+    *,
+    noise_uv_rms: float,
+    response: BandResponse = FLAT,
+    band_hz: float | None = None,
+    lsb_uv: float = 0.0,
+    others_uv: tuple[Floats, ...] = (),
+) -> Heard:
+    """Put what a recorder saw of a program beside what it should have seen.
+
+    Parameters
+    ----------
+    uv
+        Shape ``(n,)``: microvolts referred to the device's input, NaN where samples were lost.
+    rate_hz
+        The recorder's nominal rate.
+    program
+        What was played.
+    noise_uv_rms
+        What the path's budget allows.
+    response
+        What the recorder declares of its response.
+    band_hz
+        Upper corner of its noise; by default half its rate.
+    lsb_uv, others_uv
+        Of a converter: the size of a code, and its other channels.
+    """
+    return Heard(
+        uv=uv,
+        rate_hz=rate_hz,
+        waveform=Waveform(program.samples_uv, program.rate_hz, response),
+        markers=_markers_at(program, rate_hz),
+        duration_s=program.duration_s,
+        noise_uv_rms=noise_uv_rms,
+        band_hz=rate_hz / 2 if band_hz is None else band_hz,
+        lsb_uv=lsb_uv,
+        others_uv=others_uv,
+    )
+
+
+def path_of(
+    name: str,
+    heard: Heard,
     program: Program,
     *,
     duration_s: float,
     response: BandResponse = FLAT,
     band_hz: tuple[float, float] | None = None,
+    fit: Alignment | None = None,
 ) -> Path:
     """Align what a recorder saw of a program, and cut it to the scenario.
 
@@ -91,35 +135,32 @@ def path_of(
     ----------
     name
         The path: "loopback", "device", "monitor".
-    uv
-        Shape ``(n,)``: microvolts referred to the device's input, NaN where samples were lost.
-    rate_hz
-        The recorder's nominal rate.
+    heard
+        What it saw.
     program
         What was played.
     duration_s
         Length of the scenario.
     response, band_hz
         What the recorder declares of its response.
+    fit
+        How the recorder is aligned, if that is known: of a part that is sound.
 
     Raises
     ------
     NotAnalysableError
         If the program's markers are not in the recording.
     """
-    waveform = Waveform(program.samples_uv, program.rate_hz, response)
-    markers = _markers_at(program, rate_hz)
-    uv = uv[playback(uv, rate_hz, markers[0], program.duration_s)]
-    found = align(uv, rate_hz, waveform, markers)
+    uv, found = _cut(heard, fit)
     whole = Recording(
         samples_uv=uv[:, None],
-        rate_hz=rate_hz / (1 + found.drift),
+        rate_hz=heard.rate_hz / (1 + found.drift),
         channels=(Channel(name=name, band_hz=band_hz),),
         start_s=found.offset_s - program.recording_start_s,
         gaps=_gaps(uv),
     )
     recording = whole.cut(0.0, duration_s)
-    expected, _ = waveform.at(recording.times_s + program.recording_start_s)
+    expected, _ = heard.waveform.at(recording.times_s + program.recording_start_s)
     left_uv = recording.samples_uv[:, 0] - found.gain * expected
     return Path(
         name=name,
@@ -128,6 +169,18 @@ def path_of(
         alignment=found,
         noise_uv_rms=float(np.sqrt(np.nanmean(left_uv**2))),
     )
+
+
+def _cut(heard: Heard, fit: Alignment | None) -> tuple[Floats, Alignment]:
+    """Return the samples of the playback, and how they are aligned."""
+    uv, rate_hz = heard.uv, heard.rate_hz
+    if fit is None:
+        uv = uv[playback(uv, rate_hz, heard.markers[0], heard.duration_s)]
+        return uv, align(uv, rate_hz, heard.waveform, heard.markers)
+    first = max(0, round(-fit.offset_s * rate_hz))
+    begins_s = fit.offset_s + first * (1 + fit.drift) / rate_hz
+    n = round(heard.duration_s * rate_hz)
+    return uv[first : first + n], replace(fit, offset_s=begins_s)
 
 
 def declared_response(profile: DeviceProfile) -> BandResponse:

@@ -31,6 +31,18 @@ if sys.platform == "linux":
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options with which contract tests run against hardware."""
+    group = parser.getgroup("emgsim hardware")
+    group.addoption("--source-address", default="", help="VISA address of a real generator")
+    group.addoption("--source-driver", default="keysight.33500", help="driver of that generator")
+    group.addoption("--capture-address", default="", help="VISA address of a real oscilloscope")
+    group.addoption("--capture-driver", default="siglent.sds", help="driver of that oscilloscope")
+    group.addoption("--device-address", default="", help="serial port of a real device")
+    group.addoption("--device-driver", default="serial.frames", help="driver of that device")
+    group.addoption("--device-profile", default="na1", help="profile of that device")
+
+
 def _open_descriptors() -> set[str]:
     """Return what is open: files, pipes, ptys, and sockets, listening or connected."""
     found = set()

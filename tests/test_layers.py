@@ -57,16 +57,20 @@ ALLOWED: dict[str, set[str]] = {
     "virtual": PURE | {"plant"},
     # A rig file holds the physics of a virtual rig, and the bench speaks to drivers by protocol:
     # the bench stands above plant and instruments, neither of which knows of it.
-    "bench": PURE | READING | {"stages", "align", "instruments", "plant.physics"},
+    "bench": PURE | READING | {"stages", "align", "instruments", "plant.faults",
+                                "plant.physics"},
     # The journal is on the disk; the record is what it folds to. They know no other room.
     "records": PURE,
     # What the chain did is computed from arrays: it knows programs and profiles, and opens nothing.
-    "chain": PURE | {"stages", "align", "bench.budget", "bench.program", "instruments.profiles"},
+    "chain": PURE | {"stages", "align", "bench.budget", "bench.program", "diagnosis",
+                     "instruments.profiles"},
+    # Whatever went wrong is told from arrays alone: it knows neither rig files nor plant.
+    "diagnosis": PURE | {"stages", "align"},
     # It starts processes, and tells them files: no analysis, no truth.
     "detectors": PURE | {"files"},
     # The one room that joins simulation, bench, analysis, verdict and report.
     "running": PURE | READING | {"stages", "align", "analysis", "bench", "chain", "concluding",
-                                 "detectors", "exam", "files", "findings_table",
+                                 "detectors", "diagnosis", "exam", "files", "findings_table",
                                  "instruments.base", "observer", "records", "report", "scenario",
                                  "scoring", "simulation"},
     # What an examination's findings mean: pure rules on findings, and for the truth on its samples.
@@ -95,8 +99,8 @@ OUTSIDE_WORLD = {
     "tempfile", "termios", "threading", "time", "datetime", "tty", "urllib", "http",
 }
 PURE_ROOMS = {"errors", "johnson", "seeds", "recording", "verdict", "stages", "measures",
-              "estimators", "align", "physiology", "artefacts", "analysis", "plant", "simulation",
-              "scoring"}
+              "estimators", "align", "diagnosis", "physiology", "artefacts", "analysis", "plant",
+              "simulation", "scoring"}
 HEAVY = ("numpy", "scipy", "numba", "pyvisa", "serial", "matplotlib", "simpy", "jinja2")
 
 
@@ -231,9 +235,14 @@ def test_help_loads_nothing_heavy(words):
 # drivers, and `instruments.drivers` imports one when a rig is opened, so everything else, bench
 # and command line included, is importable where neither library is installed.
 OPENS_A_LINK = {
-    "emgsim.instruments.transport", "emgsim.instruments.serial_frames",
+    "emgsim.instruments.transport", "emgsim.instruments.visa_session",
+    "emgsim.instruments.serial_frames",
     "emgsim.instruments.keysight_33500", "emgsim.instruments.keysight_infiniivision",
-    "emgsim.instruments.numato_relays",
+    "emgsim.instruments.numato_relays", "emgsim.instruments.serial_port",
+    "emgsim.instruments.serial_stream", "emgsim.instruments.bitalino",
+    "emgsim.instruments.shimmer3", "emgsim.instruments.siglent_sds",
+    "emgsim.instruments.siglent_sdg", "emgsim.instruments.tektronix_afg",
+    "emgsim.instruments.rigol_dg",
 }
 
 

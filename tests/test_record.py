@@ -40,6 +40,8 @@ def whole_run(journal: Journal) -> None:
     journal.append("capture", path="device", file=Path("wave/device.npz"), n_samples=3, gaps=[])
     journal.append("file", name="wave/device.npz", sha256="ab")
     journal.append("alignment", path="device", values={"windows": np.zeros((2, 2))})
+    journal.append("diagnosis", name="hang-up", path="device", part="link", start_s=None,
+                   text="device: hang-up")
     journal.append("budget", path="device", rows=[{"name": "total", "uv_rms": 1.5}])
     journal.append("findings", path="device", file="findings-device.json", n_units=4)
     journal.append("score", path="device", rows=[{"unit": 1, "f1": 0.9}])
@@ -65,6 +67,16 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     return read_journal(folder)
 
 
+def test_a_diagnosis_stands_while_the_alignment_that_it_belongs_to_does(lines):
+    """It is kept by a run that goes on behind the alignment, and else made anew."""
+    told = next(n for n, line in enumerate(lines) if line["kind"] == "diagnosis")
+    assert [row["name"] for row in fold(lines[: told + 1]).diagnoses] == ["hang-up"]
+    resumed = next(line for line in lines if line["kind"] == "resumed")
+    kept = [*lines[: told + 1], {**resumed, "done": ["play", "align"]}]
+    assert [row["name"] for row in fold(kept).diagnoses] == ["hang-up"]
+    assert fold([*kept, resumed]).diagnoses == ()
+
+
 def test_every_kind_of_line_has_its_place_in_the_record(lines):
     """Nothing that was written is lost in the fold."""
     record = fold(lines)
@@ -77,6 +89,7 @@ def test_every_kind_of_line_has_its_place_in_the_record(lines):
     assert record.captures["device"]["file"] == "wave/device.npz"
     assert record.files == {"wave/device.npz": "ab"}
     assert record.alignments["device"] == {"windows": [[0.0, 0.0], [0.0, 0.0]]}
+    assert record.diagnoses == ()  # resumed behind its playback: it is diagnosed anew
     assert record.budgets["device"][-1]["uv_rms"] == 1.5
     assert record.findings["device"]["n_units"] == 4
     assert record.scores["device"] == [{"unit": 1, "f1": 0.9}]

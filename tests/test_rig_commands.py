@@ -104,6 +104,50 @@ def test_a_check_goes_through_the_states_and_skips_what_nobody_can_reach(capsys)
     assert "state    through        in place" in shown
 
 
+def test_a_check_lists_everybody_and_refuses_a_stranger(capsys):
+    """Role, driver, address, identity and verdict of each, exit code 4, and nothing is opened."""
+    assert main(["rig", "check", "--set", "source.expect.serial=MY9"]) == 4
+    shown, said = capsys.readouterr()
+    assert "source   keysight.33500 at virtual:source: Agilent Technologies,33522B" in shown
+    assert "; not the one that is meant\n" in shown
+    assert "device   serial.frames at virtual:device: EMGSIM,NA-1,SIM-0001,1.0;" in shown
+    assert "all answer" not in shown
+    assert "the source must have the serial 'MY9', and Agilent Technologies,33522B" in said
+
+
+def test_a_check_lists_the_others_when_one_is_silent(capsys):
+    """A generator that never answers is told, and scope and device are still asked."""
+    silent = ["--set", "faults.source_silent=true", "--set", "link_timeout_s=0.5"]
+    assert main(["rig", "check", *silent]) == 4
+    shown, said = capsys.readouterr()
+    first, second, third = shown.splitlines()
+    assert first.startswith("source   keysight.33500 at virtual:source: no complete answer to")
+    assert first.endswith("; does not answer")
+    assert second.startswith("capture  keysight.infiniivision at virtual:capture: KEYSIGHT")
+    assert third.startswith("device   serial.frames")
+    assert "no complete answer to '*IDN?' within 0.5 s" in said
+
+
+def test_a_check_says_who_is_as_expected(capsys):
+    """What the rig file expects is compared, and the rest is told as not in it."""
+    assert main(["rig", "check", "--set", "capture.expect.model=DSO-X 3012G"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].endswith("; as expected")
+    assert lines[0].endswith("; no identity in the rig file")
+    assert lines[-1] == "all answer; the output is off"
+
+
+def test_rigs_and_drivers_are_listed_with_what_has_confirmed_them(capsys):
+    """By role; a twin that nobody else's client has judged is unproven."""
+    assert main(["rig", "list"]) == 0
+    shown = capsys.readouterr().out
+    assert "virtual-siglent-scope" in shown
+    rows = {tuple(line.split()) for line in shown.splitlines()}
+    assert ("keysight.33500", "source", "PyMeasure", "Agilent33500") in rows
+    assert ("siglent.sds", "capture", "PyMeasure", "SDS1000XHD") in rows
+    assert ("numato.relays", "switch", "unproven") in rows
+
+
 def test_a_profile_of_another_firmware_is_told(tmp_path, capsys):
     """What the data sheet says may not hold any more: a line, and no refusal."""
     profile = find("rigs/devices", "na1").read_text().replace('firmware = "1.0"', 'firmware = "2"')

@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 
 HEADROOM = 1.02  # the resampled peak may overshoot the samples'
 OVER_BAND = 10.0  # a generator ten times as fast as the device's band neither droops nor images
+SMALLEST_SHARE = 0.5  # of a recording's power that a device must pass to be judged by it
 SMALLEST_VPP_V = 0.02  # that a generator makes well
 
 
@@ -80,7 +81,8 @@ def plan_levels(
     Raises
     ------
     UsageError
-        If the playback does not fit the generator's memory at twice the device's band.
+        If the playback does not fit the generator's memory at twice the device's band, or the
+        device does not pass most of the recording.
     SafetyError
         If the device or the generator would see more than the rig's limits.
     """
@@ -92,9 +94,31 @@ def plan_levels(
             where=f"rig {rig.id}",
             todo="shorten the scenario, or use a generator with more memory",
         )
+    share = share_in_band(program, band_hz)
+    if share < SMALLEST_SHARE:
+        raise UsageError(
+            f"the device passes up to {band_hz:g} Hz, where {100 * share:.2g} % of the recording's "
+            f"power lies; a device that is to be judged by it must pass {100 * SMALLEST_SHARE:g} %",
+            where=f"rig {rig.id}, device.profile",
+            todo="play what the device is made for, or use a device with a wider band",
+        )
     plan, volts = laid_out(program, rig, source, band_hz, code_bits)
     _check_limits(rig, source, plan.peak_at_device_uv, plan.vpp_open_v)
     return plan, volts
+
+
+def share_in_band(program: Program, band_hz: float) -> float:
+    """Return how much of the power of what is between the markers lies below a frequency.
+
+    1 where there is none at all.
+    """
+    first = round(program.recording_start_s * program.rate_hz)
+    last = round(program.markers[1][0] * program.rate_hz)
+    recorded_uv = program.samples_uv[first:last]
+    powers = np.abs(np.fft.rfft(recorded_uv)) ** 2 if recorded_uv.size else np.zeros(0)
+    frequencies_hz = np.fft.rfftfreq(max(1, recorded_uv.size), 1 / program.rate_hz)
+    total = float(powers.sum())
+    return float(powers[frequencies_hz[: powers.size] <= band_hz].sum()) / total if total else 1.0
 
 
 def longest_playback_s(source: SourceLimits, band_hz: float) -> float:

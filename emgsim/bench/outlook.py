@@ -16,7 +16,13 @@ import numpy as np
 
 from emgsim.bench.budget import Row, device_budget, loopback_budget, total_uv
 from emgsim.bench.exposure import Exposure, Rule, exposure, rules
-from emgsim.bench.levels import LevelPlan, laid_out, longest_playback_s
+from emgsim.bench.levels import (
+    SMALLEST_SHARE,
+    LevelPlan,
+    laid_out,
+    longest_playback_s,
+    share_in_band,
+)
 from emgsim.bench.parts import FixtureState
 from emgsim.bench.playing import (
     LEAD_BOUND_S,
@@ -236,6 +242,12 @@ def _level_refusals(
         yield (
             f"a playback of {program.duration_s:.4g} s: the generator's {caps.max_points} points "
             f"hold {longest_s:.4g} s"
+        )
+    share = share_in_band(program, rig.profile.band_hz[1])
+    if share < SMALLEST_SHARE:
+        yield (
+            f"a recording of whose power {100 * share:.2g} % lie in the device's band, up to "
+            f"{rig.profile.band_hz[1]:g} Hz: {100 * SMALLEST_SHARE:g} % must"
         )
     if plan.vpp_open_v > caps.max_vpp_open_v:
         yield (

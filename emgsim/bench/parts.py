@@ -175,12 +175,11 @@ class Lock(Part):
     expires_s: float = Field(7200.0, gt=0)  # told to those who wait; a lock is never broken
 
 
-class Faults(Part):
-    """Faults that the virtual rig acts out; all off by default."""
+Wire = Literal["hislip", "socket", "vxi11", "serial"]
 
-    drop_every_n_frames: int = Field(0, ge=0)
-    hang_up_after_frames: int = Field(0, ge=0)
-    source_error: bool = False
-    source_silent: bool = False
-    divider_removed_at_s: float | None = Field(None, ge=0)  # of simulated time; 0: it never was in
-    lid_opens_at_s: float | None = Field(None, ge=0)  # of simulated time
+
+class Wires(Part):
+    """By which wire each instrument of a virtual rig is reached."""
+
+    source: Wire = "hislip"
+    capture: Wire = "hislip"

@@ -15,7 +15,9 @@ Floats = NDArray[np.float64]
 LEAD_S = 0.20  # silence before the first marker and after the last
 MARKER_S = 0.25
 GAP_S = 0.10  # silence between a marker and the recording
-MARKER_BAND_HZ = (300.0, 6000.0)
+MARKER_BAND_HZ = (300.0, 6000.0)  # where a device hears it all
+MARKER_OF_BAND = (0.1, 0.8)  # of its upper corner, where it does not
+LEAST_PRODUCT = 60.0  # of a marker's length and band: below it one marker looks like the other
 QUIETEST_MARKER_UV = 200.0
 
 
@@ -43,16 +45,25 @@ class Program:
         return float(np.max(np.abs(self.samples_uv)))
 
 
-def markers(rate_hz: float) -> tuple[Floats, Floats]:
+def markers(rate_hz: float, corner_hz: float = np.inf) -> tuple[Floats, Floats]:
     """Return the opening and the closing marker, of unit peak: chirps up-down and down-up.
 
     In each the error in time of one half undoes that of the other when the clocks differ; the two
-    are unlike, so that one is not taken for the other.
+    are unlike, so that one is not taken for the other. A device of less than 7.5 kHz gets chirps
+    that it hears, and one of less than 350 Hz longer ones.
+
+    Parameters
+    ----------
+    rate_hz
+        Of the waveforms that are returned.
+    corner_hz
+        Upper corner of the device's band.
     """
-    half = round(MARKER_S * rate_hz / 2)
-    high_hz = min(MARKER_BAND_HZ[1], 0.35 * rate_hz)
+    low_hz = min(MARKER_BAND_HZ[0], MARKER_OF_BAND[0] * corner_hz)
+    high_hz = min(MARKER_BAND_HZ[1], MARKER_OF_BAND[1] * corner_hz, 0.35 * rate_hz)
+    half = round(max(MARKER_S, LEAST_PRODUCT / (high_hz - low_hz)) * rate_hz / 2)
     t = np.arange(half) / rate_hz
-    up = signal.chirp(t, MARKER_BAND_HZ[0], half / rate_hz, high_hz, phi=-90)
+    up = signal.chirp(t, low_hz, half / rate_hz, high_hz, phi=-90)
     window = signal.windows.tukey(2 * half, 0.1)
     return (
         np.asarray(np.concatenate([up, -up[::-1]]) * window),
@@ -60,12 +71,20 @@ def markers(rate_hz: float) -> tuple[Floats, Floats]:
     )
 
 
-def program_for(recording: Recording) -> Program:
-    """Return the playback of the first channel of a recording, with a marker on either side."""
+def program_for(recording: Recording, corner_hz: float = np.inf) -> Program:
+    """Return the playback of the first channel of a recording, with a marker on either side.
+
+    Parameters
+    ----------
+    recording
+        Without gaps.
+    corner_hz
+        Upper corner of the device's band, in which it must hear the markers.
+    """
     rate_hz = recording.rate_hz
     emg_uv = recording.samples_uv[:, 0]
     peak_uv = max(QUIETEST_MARKER_UV, float(np.max(np.abs(emg_uv))))
-    opening, closing = (peak_uv * shape for shape in markers(rate_hz))
+    opening, closing = (peak_uv * shape for shape in markers(rate_hz, corner_hz))
     lead, gap = np.zeros(round(LEAD_S * rate_hz)), np.zeros(round(GAP_S * rate_hz))
     parts = [lead, opening, gap, emg_uv, gap, closing, lead]
     starts = np.cumsum([0, *(part.size for part in parts)]) / rate_hz

@@ -17,7 +17,6 @@ from emgsim.bench.parts import (
     OPERATOR,
     CaptureRole,
     DeviceRole,
-    Faults,
     FixtureRole,
     FixtureState,
     Interlock,
@@ -27,15 +26,23 @@ from emgsim.bench.parts import (
     SafeState,
     SourceRole,
     SwitchRole,
+    Wires,
 )
 from emgsim.configuration import Table, checked, merged, read_table, refused, with_overrides
 from emgsim.errors import InputError
 from emgsim.instruments.profiles import DeviceProfile, load_profile
+from emgsim.plant.faults import Faults
 from emgsim.plant.physics import RigPhysics
 from emgsim.shipped import find
 
 VIRTUAL = "virtual:"
 THROUGH = "through"  # the fixture's state in which a recording is played
+
+
+class Simulated(RigPhysics):
+    """What is behind the wires of a virtual rig, and which wires those are."""
+
+    wires: Wires = Wires()
 
 
 class Rig(Part):
@@ -56,7 +63,7 @@ class Rig(Part):
     device: DeviceRole
     safe_state: SafeState = SafeState()
     lock: Lock = Lock()
-    virtual: RigPhysics | None = None
+    virtual: Simulated | None = None
     faults: Faults = Faults()
 
     @model_validator(mode="after")

@@ -1,8 +1,9 @@
 """Opening a rig: nobody else holds it, every instrument is the right one, the source is guarded.
 
 In this order, and closed in reverse: the permit, the locks, the virtual rig's server if it is one,
-the guard, the instruments; then their identities, the fixture's state, and the proof that the
-divider is there. Nothing is driven before all that came earlier has succeeded.
+the guard, the instruments and who they are; then the source and the capture are reset, and there
+follow the fixture's state and the proof that the divider is there. Nothing is driven or reset
+before all that came earlier has succeeded.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +22,12 @@ from emgsim.bench.fixture import Fixture
 from emgsim.bench.guard import Guard
 from emgsim.bench.guarded_source import GuardedSource
 from emgsim.bench.locks import hold
-from emgsim.bench.parts import (
-    OPERATOR,
-    CaptureRole,
-    DeviceRole,
-    Expected,
-    SourceRole,
-    SwitchRole,
-)
 from emgsim.bench.probing import probe
 from emgsim.bench.rig import THROUGH, Rig
+from emgsim.bench.roll_call import Answer, Told, call_roll, wired_roles
 from emgsim.bench.served import ServedRig
-from emgsim.errors import EmgsimError, InstrumentError, SafetyError
-from emgsim.instruments.base import Capture, Device, Identity, Source, SourceCaps, Switch
+from emgsim.errors import EmgsimError, SafetyError
+from emgsim.instruments.base import Capture, Device, Identity, Source, SourceCaps
 from emgsim.instruments.drivers import Role
 from emgsim.instruments.drivers import load as load_driver
 from emgsim.instruments.off import OffOrder
@@ -143,9 +138,19 @@ def refuse_unarmed(rig: Rig) -> None:
     permit(rig)
 
 
+def _tell_nobody(_: Answer) -> None:
+    """Take note of nothing: who is missing is raised."""
+
+
 @contextmanager
 def open_station(
-    rig: Rig, seed: int, *, run_id: str = "", log: Path | None = None, now: Now = utc_now
+    rig: Rig,
+    seed: int,
+    *,
+    run_id: str = "",
+    log: Path | None = None,
+    now: Now = utc_now,
+    told: Told = _tell_nobody,
 ) -> Iterator[Station]:
     """Open a rig, and leave its output off and its ports closed on every way out.
 
@@ -161,6 +166,8 @@ def open_station(
         Where the guard process writes; by default into a temporary folder.
     now
         Tells the time on the wall.
+    told
+        Hears who answers for each role, before the rig is refused because of one.
 
     Raises
     ------
@@ -171,17 +178,18 @@ def open_station(
         file names.
     """
     allowed = permit(rig, now=now)
+    drivers = {role: load_driver(role, part.driver) for role, part in wired_roles(rig).items()}
     with ExitStack() as stack:
         lock = rig.lock
         held = stack.enter_context(
             hold(_lock_keys(rig), wait_s=lock.wait_s, run_id=run_id, expires_s=lock.expires_s)
         )
-        addresses = {role: part.resource for role, part in _parts(rig).items()}
+        addresses = {role: part.resource for role, part in wired_roles(rig).items()}
         if rig.kind == "virtual":
             served = stack.enter_context(ServedRig(rig, seed)).addresses
             addresses = {role: served[role] for role in addresses}
-        station = _wired(stack, rig, addresses, _Guarding(allowed, held, log, now))
-        _refuse_strangers(station)
+        guarding = _Guarding(allowed, held, log, now)
+        station = _wired(stack, rig, drivers, addresses, guarding, told)
         station.into(THROUGH)
         station.check()
         if not station.source.is_verified:
@@ -200,63 +208,53 @@ class _Guarding:
     now: Now
 
 
-def _wired(stack: ExitStack, rig: Rig, addresses: dict[Role, str], guarding: _Guarding) -> Station:
-    """Open every part, the guard before them all."""
-    drivers = {role: load_driver(role, part.driver) for role, part in _parts(rig).items()}
+def _wired(
+    stack: ExitStack,
+    rig: Rig,
+    drivers: dict[Role, type[Any]],
+    addresses: dict[Role, str],
+    guarding: _Guarding,
+    told: Told,
+) -> Station:
+    """Open every part, the guard before them all, and reset what may be driven."""
     guard = (
         _guard(stack, drivers["source"], addresses["source"], guarding) if rig.has_guard else None
     )
     profile = device_profile(rig)
-
-    def opened(role: Role, **options: object) -> Any:
-        driver = drivers[role]
-        link = driver.open(addresses[role], timeout_s=rig.link_timeout_s, **options)
-        return stack.enter_context(link)
-
-    source: Source = opened("source")
+    openers = {
+        role: partial(driver.open, addresses[role], timeout_s=rig.link_timeout_s)
+        for role, driver in drivers.items()
+    }
+    openers["device"] = partial(openers["device"], profile=profile)
+    links, identities = call_roll(stack, rig, guarding.permit, openers, told)
+    # Only now: to leave a source's context is to send to it.
+    for link in links.values():
+        stack.enter_context(link)
+    source: Source = links["source"]
+    capture: Capture = links["capture"]
     guarded = stack.enter_context(
         GuardedSource(source, rig, guarding.permit, guard=guard, now=guarding.now)
     )
-    capture: Capture = opened("capture")
-    device: Device = opened("device", profile=profile)
-    switch: Switch | None = opened("switch") if "switch" in drivers else None
-    identities = {
-        "source": guarded.identify(),
-        "capture": capture.identify(),
-        "device": device.identify(),
-    }
-    if switch is not None:
-        identities["switch"] = switch.identify()
+    source.reset()
+    capture.reset()
     return Station(
         rig=rig,
         permit=guarding.permit,
         source=guarded,
         source_caps=source.caps,
         capture=capture,
-        device=device,
-        fixture=Fixture(rig, lambda: guarded.is_on, switch),
+        device=links["device"],
+        fixture=Fixture(rig, lambda: guarded.is_on, links.get("switch")),
         profile=profile,
         identities=identities,
     )
-
-
-def _parts(rig: Rig) -> dict[Role, SourceRole | CaptureRole | DeviceRole | SwitchRole]:
-    """Return what has a driver and an address, by role; a person has neither."""
-    parts: dict[Role, SourceRole | CaptureRole | DeviceRole | SwitchRole] = {
-        "source": rig.source,
-        "capture": rig.capture,
-        "device": rig.device,
-    }
-    if rig.switch is not None and rig.switch.driver != OPERATOR:
-        parts["switch"] = rig.switch
-    return parts
 
 
 def _lock_keys(rig: Rig) -> tuple[str, ...]:
     """Return what only one process may hold; the parts of a virtual rig are nobody else's."""
     if rig.kind == "virtual":
         return ()
-    return rig.lock.keys or tuple(part.resource for part in _parts(rig).values())
+    return rig.lock.keys or tuple(part.resource for part in wired_roles(rig).values())
 
 
 def _off_order(driver: type[Source], address: str) -> OffOrder:
@@ -281,23 +279,3 @@ def _guard(stack: ExitStack, driver: type[Source], address: str, guarding: _Guar
         log = Path(folder) / GUARD_LOG
     order = _off_order(driver, address)
     return stack.enter_context(Guard([order], log, pass_fds=guarding.locks))
-
-
-def _refuse_strangers(station: Station) -> None:
-    """Refuse another instrument than the rig file and the person who armed it mean."""
-    rig = station.rig
-    wanted: dict[str, Expected] = {
-        "source": rig.source.expect,
-        "capture": rig.capture.expect,
-        "device": rig.device.expect,
-    }
-    for role, expect in wanted.items():
-        who = station.identities[role]
-        for name, value in expect.model_dump().items():
-            if value and getattr(who, name) != value:
-                raise InstrumentError(
-                    f"the {role} must have the {name} {value!r}, and {who} answers",
-                    where=f"rig {rig.id}, {role}.expect.{name}",
-                    todo="check the address, or the rig file",
-                )
-    station.permit.refuse_other_device(station.identities["device"].serial)

@@ -14,6 +14,7 @@ from emgsim.cli.base import Overrides, Seed, is_examination, say, split
 from emgsim.errors import SafetyError, UsageError
 
 if TYPE_CHECKING:
+    from emgsim.bench.roll_call import Answer
     from emgsim.bench.station import Station
 
 REFUSED = 5
@@ -23,10 +24,15 @@ app = App(name="rig", help="Look at rigs, foresee what they would do, and serve 
 
 @app.command(name="list")
 def rig_list() -> int:
-    """List the shipped rigs."""
+    """List the shipped rigs, and the drivers by role with what has confirmed their twins.
+
+    A driver whose twin no client of other people has confirmed is labelled unproven.
+    """
     from emgsim.cli.shipped import list_
 
-    return list_("rigs")
+    list_("rigs")
+    print("\ndrivers, their role, and the client that has confirmed their twin:")
+    return list_("drivers")
 
 
 @app.command(name="check")
@@ -36,7 +42,11 @@ def rig_check(
     states: Annotated[bool, Parameter(negative=())] = False,
     set_: Overrides = (),
 ) -> int:
-    """Open a rig and show who answers; of a real one, prove the divider by a harmless sine.
+    """Show who answers for each role; if all are who is meant, open the rig.
+
+    Of a real one the divider is then proved by a harmless sine. Where a role does not answer, or
+    another instrument does than the rig file means, the others are still listed, nothing is
+    driven, and the exit code is 4.
 
     Parameters
     ----------
@@ -50,9 +60,7 @@ def rig_check(
     from emgsim.bench.rig import load_rig
     from emgsim.bench.station import open_station
 
-    with open_station(load_rig(rig, overrides=set_), seed=0) as station:
-        for role, identity in station.identities.items():
-            print(f"{role:<8} {identity}")
+    with open_station(load_rig(rig, overrides=set_), seed=0, told=_show) as station:
         found, told = station.identities["device"].firmware, station.profile.firmware
         if told not in ("", found):
             print(f"{'':<8} the device's profile is of firmware {told}, not of {found}")
@@ -64,6 +72,14 @@ def rig_check(
             _check_states(station)
     print("all answer; the output is off")
     return 0
+
+
+def _show(answer: Answer) -> None:
+    """Print who answers for a role, or why nobody does."""
+    who = answer.identity
+    found = answer.trouble.what if who is None and answer.trouble is not None else str(who)
+    print(f"{answer.role:<8} {answer.driver} at {answer.address}: {found}; {answer.verdict}",
+          flush=True)  # fmt: skip
 
 
 def _check_states(station: Station) -> None:
@@ -124,7 +140,9 @@ def rig_plan(
     foreseen = {}
     for name, one in scenarios.items():
         recording, _ = simulate(one, for_playing=True)
-        foreseen[name] = foresee(program_for(recording), on_rig, name=f"scenario {one.id}")
+        foreseen[name] = foresee(
+            program_for(recording, on_rig.profile.band_hz[1]), on_rig, name=f"scenario {one.id}"
+        )
         if len(scenarios) > 1:
             say(f"{name}: {verdict_line(foreseen[name])}")
     if json_:

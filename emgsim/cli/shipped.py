@@ -32,9 +32,13 @@ def list_(
 
     match kind:
         case "drivers":
-            from emgsim.instruments.drivers import GROUPS, driver_names
+            from emgsim.instruments.drivers import GROUPS, driver_names, proof
 
-            rows = {name: str(role) for role in GROUPS for name in driver_names(role)}
+            rows = {
+                name: f"{role:<8} {proof(role, name)}"
+                for role in GROUPS
+                for name in driver_names(role)
+            }
         case "detectors":
             from emgsim.detectors import detector_names
 

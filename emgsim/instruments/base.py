@@ -2,7 +2,9 @@
 
 Volts at an instrument are open-circuit volts unless the name says otherwise. A driver class has
 ``api = 1`` and a class method ``open(address, *, timeout_s)`` (``SerialFrames.open`` also takes
-the profile of the device). Every driver is a context manager; leaving it switches a source off.
+the profile of the device), which connects and identifies and changes no setting: whoever opened
+an instrument compares its identity first, and only then calls ``reset`` of a source or a capture.
+Every driver is a context manager; leaving it switches a source off.
 """
 
 from __future__ import annotations
@@ -115,6 +117,9 @@ class Source(Protocol):
     def identify(self) -> Identity:
         """Ask who answers, and refuse a model that this driver does not know."""
 
+    def reset(self) -> None:
+        """Return to the factory settings, output off; call it before the first `configure`."""
+
     @property
     def caps(self) -> SourceCaps:
         """Tell what this source can do."""
@@ -182,6 +187,9 @@ class Capture(Protocol):
     def identify(self) -> Identity:
         """Ask who answers, and refuse a model that this driver does not know."""
 
+    def reset(self) -> None:
+        """Return to the factory settings, stopped; call it before the first `configure`."""
+
     @property
     def caps(self) -> CaptureCaps:
         """Tell what this instrument can do."""
@@ -219,6 +227,29 @@ class Capture(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
+Codes = NDArray[np.int32 | np.float64]
+"""What a device sends for a sample: whole numbers, or floats where its format has them."""
+
+
+@dataclass(frozen=True)
+class DeviceEvent:
+    """Tells what a device that detects by itself has reported.
+
+    Parameters
+    ----------
+    name
+        The field or column that told it.
+    sample
+        Index of the sample with which it was told; in a frame of several, of the first one.
+    value
+        What was told: the number of the unit, or the level to which a line rose; never 0.
+    """
+
+    name: str
+    sample: int
+    value: int
+
+
 @dataclass(frozen=True, eq=False)
 class DeviceBlock:
     """Holds samples of a device.
@@ -226,19 +257,27 @@ class DeviceBlock:
     Parameters
     ----------
     counts
-        Codes, int32 (n_samples, n_channels); zero where samples were lost.
+        Codes, (n_samples, n_channels), int32, or float64 of a device that sends fractions; zero
+        where samples were lost.
     first_sample
         Index of the first row; sample 0 is the first one decoded after the start.
     gaps
         Lost samples as (first sample, number of samples), in the same indices.
     n_bad_frames
         Frames dropped since the start because their check failed.
+    n_repeated_frames
+        Frames since the start that came twice, and were taken once.
+    events
+        What the device has detected by itself, in the order of the samples; at sample k of a
+        device at ``rate_hz`` it is the time k / rate_hz.
     """
 
-    counts: NDArray[np.int32]
+    counts: Codes
     first_sample: int
     gaps: tuple[tuple[int, int], ...]
     n_bad_frames: int
+    n_repeated_frames: int = 0
+    events: tuple[DeviceEvent, ...] = ()
 
 
 class Device(Protocol):

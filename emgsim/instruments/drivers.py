@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
 from emgsim.errors import InputError
-from emgsim.instruments.base import API
+from emgsim.instruments.base import API, Capture, Device, Source, Switch
 
 Role = Literal["source", "capture", "device", "switch"]
 
@@ -22,22 +22,75 @@ GROUPS: dict[Role, str] = {
     "device": "emgsim.devices",
     "switch": "emgsim.switches",
 }
-OURS: dict[Role, dict[str, tuple[str, str]]] = {
-    "source": {"keysight.33500": ("emgsim.instruments.keysight_33500", "Keysight33500")},
+PROTOCOLS: dict[Role, type] = {
+    "source": Source,
+    "capture": Capture,
+    "device": Device,
+    "switch": Switch,
+}
+UNPROVEN = "unproven"
+OURS: dict[Role, dict[str, tuple[str, str, str]]] = {
+    "source": {
+        "keysight.33500": (
+            "emgsim.instruments.keysight_33500",
+            "Keysight33500",
+            "PyMeasure Agilent33500",
+        ),
+        "siglent.sdg": ("emgsim.instruments.siglent_sdg", "SiglentSdg", ""),
+        "tektronix.afg": (
+            "emgsim.instruments.tektronix_afg",
+            "TektronixAfg",
+            "PyMeasure AFG3152C",
+        ),
+        "rigol.dg": ("emgsim.instruments.rigol_dg", "RigolDg", "PyMeasure DG800"),
+        "sound.card": ("emgsim.instruments.sound_card", "SoundCardSource", ""),
+    },
     "capture": {
         "keysight.infiniivision": (
             "emgsim.instruments.keysight_infiniivision",
             "KeysightInfiniivision",
-        )
+            "PyMeasure KeysightDSOX1102G",
+        ),
+        "siglent.sds": (
+            "emgsim.instruments.siglent_sds",
+            "SiglentSds",
+            "PyMeasure SDS1000XHD",
+        ),
+        "sound.card": ("emgsim.instruments.sound_capture", "SoundCardCapture", ""),
     },
-    "device": {"serial.frames": ("emgsim.instruments.serial_frames", "SerialFrames")},
-    "switch": {"numato.relays": ("emgsim.instruments.numato_relays", "NumatoRelays")},
+    "device": {
+        "serial.frames": (
+            "emgsim.instruments.serial_frames",
+            "SerialFrames",
+            "brainflow BoardShim",
+        ),
+        "plux.bitalino": ("emgsim.instruments.bitalino", "Bitalino", "bitalino BITalino"),
+        "shimmer.shimmer3": (
+            "emgsim.instruments.shimmer3",
+            "Shimmer3",
+            "pyshimmer ShimmerBluetooth",
+        ),
+    },
+    "switch": {"numato.relays": ("emgsim.instruments.numato_relays", "NumatoRelays", "")},
 }
+"""Module and class of each driver, and the client that has confirmed its twin.
+
+The client is written by other people: its package, and the name that a test of this repository
+imports from it to drive the twin. Without one the driver is labelled unproven.
+"""
 
 
 def driver_names(role: Role) -> tuple[str, ...]:
     """List the names of all drivers of a role, ours and foreign."""
     return tuple(sorted({*OURS[role], *_foreign(role)}))
+
+
+def proof(role: Role, name: str) -> str:
+    """Return the client of other people that has confirmed a driver's twin, or ``unproven``.
+
+    A driver of another package is unproven: what confirmed it is not known here.
+    """
+    return (OURS[role][name][2] if name in OURS[role] else "") or UNPROVEN
 
 
 def load(role: Role, name: str) -> type[Any]:
@@ -56,7 +109,7 @@ def load(role: Role, name: str) -> type[Any]:
         When no driver has that name (with the nearest one), or a foreign one cannot be used.
     """
     if name in OURS[role]:
-        module, attribute = OURS[role][name]
+        module, attribute, _ = OURS[role][name]
         found: type[Any] = getattr(import_module(module), attribute)
         return found
     foreign = _foreign(role)
@@ -83,6 +136,15 @@ def _checked(role: Role, entry: EntryPoint) -> type[Any]:
         got = getattr(found, "api", "none")
         raise InputError(
             f"a {role} driver must be a class with api = {API}, got {found!r} with api {got}",
+            where=where,
+            todo="install a version of the package that fits this emgsim",
+        )
+    wanted = {"open", *(name for name in vars(PROTOCOLS[role]) if not name.startswith("_"))}
+    missing = sorted(name for name in wanted if not hasattr(found, name))
+    if missing:
+        raise InputError(
+            f"a {role} driver must have all that its protocol has; {found.__name__} lacks "
+            f"{', '.join(missing)}",
             where=where,
             todo="install a version of the package that fits this emgsim",
         )

@@ -1,7 +1,9 @@
 """Decodes a byte stream of fixed-length frames into samples, gaps and a count of bad frames.
 
-A frame is ``sync | counter | payload | checksum | footer``. The payload holds its samples one
-after the other, each with all channels. The checksum covers counter and payload.
+A frame is ``sync | counter | payload | other bytes | checksum | footer``; the counter may also
+stand elsewhere, or be missing. The payload holds its samples one after the other, each with all
+channels, or, when several frames make one sample, with its share of them. The checksum covers all
+between sync and checksum.
 
 A position of the stream holds a frame when sync, footer and checksum are right there. After a
 frame the next one is expected at once; at any other place the decoder is out of step, moves on
@@ -14,84 +16,23 @@ from __future__ import annotations
 
 from binascii import crc_hqx
 from collections.abc import Callable
-from typing import Annotated, Literal
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from emgsim.instruments.base import DeviceBlock
+from emgsim.instruments.base import Codes, DeviceBlock, DeviceEvent
+from emgsim.instruments.frame_format import (
+    CHECKSUM_BYTES,
+    FIELD_BYTES,
+    SAMPLE_BYTES,
+    ByteOrder,
+    Checksum,
+    FrameField,
+    FrameFormat,
+)
 
 MAX_STEP_FRAMES = 1 << 16  # a longer jump of the counter is a restart, no loss
-
-ByteOrder = Literal["big", "little"]
-Checksum = Literal["none", "crc16-ccitt", "sum8"]
-SampleFormat = Literal["int16", "int24", "int32"]
-SAMPLE_BYTES: dict[SampleFormat, int] = {"int16": 2, "int24": 3, "int32": 4}
-CHECKSUM_BYTES: dict[Checksum, int] = {"none": 0, "crc16-ccitt": 2, "sum8": 1}
-
-
-def _checked_hex(text: str) -> str:
-    bytes.fromhex(text)
-    return text
-
-
-Hex = Annotated[str, AfterValidator(_checked_hex)]
-
-
-class FrameCommands(BaseModel):
-    """Lists the texts that a device obeys; an empty one is not sent."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    start: str = ""
-    stop: str = ""
-    identify: str = ""
-    terminator: str = "\n"
-
-
-class FrameFormat(BaseModel):
-    """Describes the frames of a device."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sync: Hex = Field(min_length=2)  # e.g. "A55A"
-    counter_bits: Literal[8, 16, 32]  # counts frames
-    counter_byte_order: ByteOrder = "big"
-    channels: int = Field(ge=1, le=1024)
-    samples_per_frame: int = Field(ge=1, le=4096)
-    sample_format: SampleFormat
-    byte_order: ByteOrder = "big"  # of samples
-    checksum: Checksum = "none"
-    checksum_byte_order: ByteOrder = "big"
-    footer: Hex = ""
-    commands: FrameCommands = FrameCommands()
-
-    @property
-    def sync_bytes(self) -> bytes:
-        """The bytes that begin a frame."""
-        return bytes.fromhex(self.sync)
-
-    @property
-    def counter_bytes(self) -> int:
-        """Length of the counter."""
-        return self.counter_bits // 8
-
-    @property
-    def payload_bytes(self) -> int:
-        """Length of the samples."""
-        return self.samples_per_frame * self.channels * SAMPLE_BYTES[self.sample_format]
-
-    @property
-    def frame_bytes(self) -> int:
-        """Length of a frame from its sync to its footer."""
-        return (
-            len(self.sync_bytes)
-            + self.counter_bytes
-            + self.payload_bytes
-            + CHECKSUM_BYTES[self.checksum]
-            + len(bytes.fromhex(self.footer))
-        )
 
 
 def crc16_ccitt(data: bytes) -> int:
@@ -111,6 +52,14 @@ CHECKS: dict[Checksum, Callable[[bytes], int]] = {
 }
 
 
+@dataclass(frozen=True)
+class _Slots:
+    """Frames in their places: codes (n_slots, samples, channels), and which were received."""
+
+    codes: Codes
+    received: NDArray[np.bool_]
+
+
 class FrameDecoder:
     """Turns bytes into blocks of samples; any split of the stream gives the same samples.
 
@@ -119,25 +68,32 @@ class FrameDecoder:
     n_bad_frames
         Places that began with the sync but were no frame: corrupted frames, and the rare sync
         inside a payload that was searched.
+    n_repeated_frames
+        Frames that were byte for byte the one before them; they are not taken.
     restarts
         Steps of the counter (from, to) too long for a loss: backwards, or half its range or
         65 536 frames forwards. The device was reset; how much was lost cannot be known, and the
-        numbering goes on as if nothing were. A loss of exactly the counter's range is invisible.
+        numbering goes on as if nothing were. A loss of exactly the counter's range is invisible,
+        and without a counter every loss is.
     """
 
     def __init__(self, frame: FrameFormat) -> None:
         self.n_bad_frames = 0
+        self.n_repeated_frames = 0
         self.restarts: list[tuple[int, int]] = []
         self._frame = frame
         self._sync = frame.sync_bytes
-        self._footer = bytes.fromhex(frame.footer)
+        self._footers = frame.footers
         self._length = frame.frame_bytes
-        self._modulus = 1 << frame.counter_bits
+        self._modulus = frame.counter_range
         self._max_step = min(self._modulus // 2, MAX_STEP_FRAMES)
         self._is_in_step = False
         self._rest = b""
-        self._last_counter: int | None = None
+        self._last_frame: NDArray[np.uint8] | None = None
         self._next_sample = 0
+        self._levels: dict[str, int] = {}
+        shape = (0, frame.samples_per_frame, frame.channels_per_frame)
+        self._part = _Slots(np.zeros(shape, _kind(frame)), np.zeros(0, bool))
 
     def feed(self, data: bytes) -> DeviceBlock:
         """Decode what became complete with these bytes.
@@ -147,12 +103,32 @@ class FrameDecoder:
         DeviceBlock
             The samples with zeros for lost ones; it may be empty.
         """
-        first_sample = self._next_sample
         frames = self._complete_frames(self._rest + data)
+        if len(frames) and self._frame.frames_per_sample > 1:
+            frames = self._from_first_part(frames)
+        if len(frames):
+            last = frames[-1]
+            frames, lost = self._new(frames)
+            self._last_frame = last
         if not len(frames):
-            empty = np.zeros((0, self._frame.channels), np.int32)
-            return DeviceBlock(empty, first_sample, (), self.n_bad_frames)
-        return self._laid_out(self._counters(frames), self._samples(frames))
+            return self._block(self._part.codes[:0], (), ())
+        return self._laid_out(frames, lost)
+
+    def _block(
+        self,
+        codes: Codes,
+        gaps: tuple[tuple[int, int], ...],
+        events: tuple[DeviceEvent, ...],
+    ) -> DeviceBlock:
+        """Return codes (n, samples, channels) as a block, and count its samples."""
+        first_sample = self._next_sample
+        samples = codes.reshape(-1, self._frame.channels)
+        self._next_sample += len(samples)
+        return DeviceBlock(
+            samples, first_sample, gaps, self.n_bad_frames, self.n_repeated_frames, events
+        )
+
+    # ---- cutting the stream
 
     def _complete_frames(self, stream: bytes) -> NDArray[np.uint8]:
         """Cut all complete frames out, (n_frames, frame_bytes), and keep the undecided rest."""
@@ -178,11 +154,11 @@ class FrameDecoder:
         if not stream.startswith(self._sync, position):
             return False
         end = position + self._length
-        if not stream.endswith(self._footer, position, end):
+        if not stream.endswith(self._footers, position, end):
             return False
         if self._lookahead_bytes and not stream.startswith(self._sync, end):
             return False
-        end -= len(self._footer)
+        end -= len(self._footers[0])
         start = end - CHECKSUM_BYTES[self._frame.checksum]
         body = stream[position + len(self._sync) : start]
         sent = int.from_bytes(stream[start:end], self._frame.checksum_byte_order)
@@ -195,46 +171,131 @@ class FrameDecoder:
         found = stream.find(self._sync, position + 1)
         return found if found >= 0 else max(position + 1, len(stream) - len(self._sync) + 1)
 
+    # ---- counting
+
+    def _from_first_part(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Leave out what came before the first part of the first sample."""
+        if self._last_frame is not None:
+            return frames
+        parts = self._frame.frames_per_sample
+        is_first = self._counters(frames) % parts == 0
+        return frames[int(np.argmax(is_first)) :] if is_first.any() else frames[:0]
+
     def _counters(self, frames: NDArray[np.uint8]) -> NDArray[np.int64]:
-        start = len(self._sync)
+        start = self._frame.counter_start
         field = frames[:, start : start + self._frame.counter_bytes]
-        return _unsigned(field, self._frame.counter_byte_order)
+        return _unsigned(field, self._frame.counter_byte_order) % self._modulus
 
-    def _samples(self, frames: NDArray[np.uint8]) -> NDArray[np.int32]:
-        """Return the codes, (n_frames, samples_per_frame, channels)."""
-        frame = self._frame
-        start = len(self._sync) + frame.counter_bytes
-        payload = frames[:, start : start + frame.payload_bytes]
-        shape = (len(frames), frame.samples_per_frame, frame.channels)
-        return _signed(payload, SAMPLE_BYTES[frame.sample_format], frame.byte_order).reshape(shape)
-
-    def _laid_out(self, counters: NDArray[np.int64], samples: NDArray[np.int32]) -> DeviceBlock:
-        """Place frames by their counters, with zeros for lost ones."""
-        _, per_frame, channels = samples.shape
-        first_sample, lost = self._next_sample, self._lost(counters)
-        gaps: tuple[tuple[int, int], ...] = ()
-        if lost.any():
-            slots = np.arange(len(counters)) + np.cumsum(lost)
-            gaps = tuple(
-                (first_sample + int(slots[i] - lost[i]) * per_frame, int(lost[i]) * per_frame)
-                for i in np.flatnonzero(lost)
-            )
-            received = samples
-            samples = np.zeros((int(slots[-1]) + 1, per_frame, channels), np.int32)
-            samples[slots] = received
-        self._next_sample += len(samples) * per_frame
-        return DeviceBlock(samples.reshape(-1, channels), first_sample, gaps, self.n_bad_frames)
-
-    def _lost(self, counters: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Count the frames lost before each frame."""
-        before = counters[0] - 1 if self._last_counter is None else self._last_counter
-        previous = np.concatenate(([before], counters[:-1]))
-        lost = (counters - previous - 1) % self._modulus
+    def _new(self, frames: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Leave out what came twice, and count the frames lost before each of the others."""
+        if not self._frame.counter_bits:
+            return frames, np.zeros(len(frames), np.int64)
+        counters = self._counters(frames)
+        before = counters[:1] - 1
+        if self._last_frame is not None:
+            before = self._counters(self._last_frame[None, :])
+        previous = np.concatenate((before, counters[:-1]))
+        lost = np.asarray((counters - previous - 1) % self._modulus, np.int64)
+        is_new = np.ones(len(frames), bool)
         for i in np.flatnonzero(lost >= self._max_step):
+            if self._is_repeated(frames, int(i)):
+                is_new[i] = False
+                continue
             self.restarts.append((int(previous[i]), int(counters[i])))
-            lost[i] = 0
-        self._last_counter = int(counters[-1])
-        return lost
+            lost[i] = (counters[i] - previous[i] - 1) % self._frame.frames_per_sample
+        if is_new.all():
+            return frames, lost
+        self.n_repeated_frames += int((~is_new).sum())
+        return frames[is_new], lost[is_new]
+
+    def _is_repeated(self, frames: NDArray[np.uint8], i: int) -> bool:
+        """Tell whether a frame is the one before it, byte for byte."""
+        before = frames[i - 1] if i else self._last_frame
+        return before is not None and np.array_equal(frames[i], before)
+
+    # ---- placing
+
+    def _laid_out(self, frames: NDArray[np.uint8], lost: NDArray[np.int64]) -> DeviceBlock:
+        """Place frames by their counters, join the parts of a sample, keep an unfinished one."""
+        if self._frame.frames_per_sample == 1 and not lost.any():
+            at = self._next_sample + np.arange(len(frames)) * self._frame.samples_per_frame
+            return self._block(self._samples(frames), (), self._events(frames, at))
+        parts, per_frame = self._frame.frames_per_sample, self._frame.samples_per_frame
+        kept = len(self._part.codes)
+        slots = kept + np.arange(len(frames)) + np.cumsum(lost)
+        codes = np.zeros((int(slots[-1]) + 1, *self._part.codes.shape[1:]), self._part.codes.dtype)
+        received = np.zeros(len(codes), bool)
+        codes[:kept], received[:kept] = self._part.codes, self._part.received
+        codes[slots], received[slots] = self._samples(frames), True
+        n_whole = len(codes) // parts
+        end = n_whole * parts
+        self._part = _Slots(codes[end:], received[end:])
+        is_whole = np.asarray(received[:end].reshape(n_whole, parts).all(axis=1))
+        by_part = codes[:end].reshape(n_whole, parts, per_frame, self._frame.channels_per_frame)
+        if self._frame.shares:
+            by_part = by_part[:, np.argsort(self._frame.shares)]
+        joined = np.swapaxes(by_part, 1, 2).reshape(n_whole, per_frame, self._frame.channels)
+        if not is_whole.all():
+            joined[~is_whole] = 0
+        first_sample = self._next_sample
+        events = self._events(frames, first_sample + slots // parts * per_frame)
+        return self._block(joined, _gaps(is_whole, first_sample, per_frame), events)
+
+    def _samples(self, frames: NDArray[np.uint8]) -> Codes:
+        """Return the codes, (n_frames, samples_per_frame, channels_per_frame)."""
+        frame = self._frame
+        payload = frames[:, frame.samples_start : frame.samples_start + frame.payload_bytes]
+        shape = (len(frames), frame.samples_per_frame, frame.channels_per_frame)
+        width, order = SAMPLE_BYTES[frame.sample_format], frame.byte_order
+        if frame.sample_format == "float32":
+            kind = ">f4" if order == "big" else "<f4"
+            floats = np.ascontiguousarray(payload).view(kind).astype(np.float64)
+            return np.nan_to_num(floats, posinf=0.0, neginf=0.0).reshape(shape)
+        if frame.sample_format.startswith("uint"):
+            numbers = payload.reshape(-1, width)
+            return (_unsigned(numbers, order) - frame.zero_code).astype(np.int32).reshape(shape)
+        return _signed(payload, width, order).reshape(shape)
+
+    def _events(
+        self, frames: NDArray[np.uint8], samples: NDArray[np.int64]
+    ) -> tuple[DeviceEvent, ...]:
+        """Return what the fields tell, each at the first sample of its frame."""
+        found = []
+        for field in self._frame.fields:
+            values = _field_values(field, frames)
+            told = values
+            if field.meaning == "ttl":
+                before = np.concatenate(([self._levels.get(field.name, 1)], values[:-1]))
+                told = np.where(before == 0, values, 0)
+                self._levels[field.name] = int(values[-1])
+            found += [
+                DeviceEvent(field.name, int(samples[i]), int(told[i])) for i in np.flatnonzero(told)
+            ]
+        return tuple(sorted(found, key=lambda event: event.sample))
+
+
+def _gaps(
+    is_whole: NDArray[np.bool_], first_sample: int, per_frame: int
+) -> tuple[tuple[int, int], ...]:
+    """List the runs of samples that were not received."""
+    if is_whole.all():
+        return ()
+    edges = np.flatnonzero(np.diff(np.concatenate(([1], is_whole.astype(np.int8), [1]))))
+    return tuple(
+        (first_sample + int(start) * per_frame, int(end - start) * per_frame)
+        for start, end in edges.reshape(-1, 2)
+    )
+
+
+def _kind(frame: FrameFormat) -> type[np.int32] | type[np.float64]:
+    return np.float64 if frame.sample_format == "float32" else np.int32
+
+
+def _field_values(field: FrameField, frames: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return a field of each frame, (n_frames,)."""
+    fields = frames[:, field.offset : field.offset + FIELD_BYTES[field.format]]
+    values = _unsigned(fields, field.byte_order)
+    return values if field.bit is None else values >> field.bit & 1
 
 
 def _unsigned(fields: NDArray[np.uint8], order: ByteOrder) -> NDArray[np.int64]:
@@ -247,12 +308,11 @@ def _unsigned(fields: NDArray[np.uint8], order: ByteOrder) -> NDArray[np.int64]:
 
 
 def _signed(payload: NDArray[np.uint8], width: int, order: ByteOrder) -> NDArray[np.int32]:
-    """Read signed numbers of 2 to 4 bytes from each row.
-
-    The bytes go to the high end of 32 bits, and an arithmetic shift brings the sign down.
-    """
-    numbers = payload.reshape(-1, width)
-    padded = np.zeros((len(numbers), 4), np.uint8)
-    padded[:, :width] = numbers if order == "big" else numbers[:, ::-1]
-    high = padded.view(">i4")[:, 0].astype(np.int32)
-    return high >> np.int32(8 * (4 - width))
+    """Read signed numbers of 2 to 4 bytes from each row; the highest byte has the sign."""
+    columns = payload.reshape(-1, width).T
+    highest, *lower = columns if order == "big" else columns[::-1]
+    value: NDArray[np.int32] = highest.view(np.int8).astype(np.int32)
+    for column in lower:
+        value <<= 8
+        value |= column
+    return value

@@ -9,9 +9,6 @@ Codes are int16 of a DAC: 32767 is +vpp/2, whatever the waveform's own extent.
 
 from __future__ import annotations
 
-import hashlib
-import math
-import re
 from dataclasses import replace
 from types import TracebackType
 from typing import ClassVar, Self, cast
@@ -19,7 +16,7 @@ from typing import ClassVar, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from emgsim.errors import EmgsimError, InstrumentError, UsageError
+from emgsim.errors import InstrumentError, UsageError
 from emgsim.instruments.base import (
     API,
     Filter,
@@ -29,15 +26,27 @@ from emgsim.instruments.base import (
     UploadReceipt,
     read_identity,
 )
-from emgsim.instruments.scpi import ScpiLink, is_close, is_word
+from emgsim.instruments.generator_waveforms import (
+    OUTPUT_OHM,
+    changed,
+    check_name,
+    check_ready,
+    check_same,
+    check_settings,
+    check_waveform,
+    coded,
+    leave,
+    load_factor,
+    receipt,
+    whole,
+)
+from emgsim.instruments.scpi import ScpiLink, is_word
 from emgsim.instruments.transport import VisaLink
 
 FULL_SCALE_CODE = 32767
-OUTPUT_OHM = 50.0
 MIN_POINTS = 8
 MAX_VPP_OPEN_V = 20.0
 MAX_RATE_HZ = {"335": 250e6, "336": 1e9}  # by the first digits of the model, data sheets
-NAME_RULE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,11}")
 UPLOAD_TIMEOUT_S = 60.0
 KEPT = {  # without these a playback is endless, or another one altogether
     "SOUR1:FUNC": "ARB",
@@ -68,12 +77,11 @@ class Keysight33500:
 
     @classmethod
     def open(cls, address: str, *, timeout_s: float = 5.0) -> Self:
-        """Open the generator at a VISA address, check its model and reset it."""
+        """Open the generator at a VISA address and check its model; nothing is set or reset."""
         link = VisaLink(address, timeout_s=timeout_s, upload_timeout_s=UPLOAD_TIMEOUT_S)
         source = cls(link)
         try:
             source.identify()
-            source.reset()
         except BaseException:
             link.close()
             raise
@@ -125,7 +133,7 @@ class Keysight33500:
         InstrumentError
             When a setting reads back differently by more than 1e-4 of its value.
         """
-        _check_settings(settings, self.caps)
+        check_settings(settings, self.caps)
         self.off()
         self._settings = None
         self._put_voltage_frame(settings)
@@ -153,17 +161,19 @@ class Keysight33500:
         UsageError
             When the waveform is too long or too short, not finite, or would be clipped.
         """
-        _check_name(name)
-        _check_waveform(volts, settings, self.caps)
-        codes, quantisation_rms_v = _coded(volts, settings.vpp_open_v / 2)
+        check_name(name)
+        check_waveform(volts, settings, self.caps)
+        rounded, quantisation_rms_v = coded(
+            volts, settings.vpp_open_v / 2, -FULL_SCALE_CODE, FULL_SCALE_CODE
+        )
+        codes = rounded.astype("<i2")
         self.off()
         self._waveform = ""
         self._link.tell(":FORM:BORD SWAP;:SOUR1:DATA:VOL:CLE")
         n_bytes = self._link.tell_block(f":SOUR1:DATA:ARB:DAC {name},", codes)
         self._link.finish(f"the upload of {len(codes)} points", timeout_s=UPLOAD_TIMEOUT_S)
         self._waveform, self._n_points = name, len(codes)
-        digest = hashlib.sha256(codes.tobytes()).hexdigest()
-        return UploadReceipt(name, len(codes), n_bytes, digest, 0, quantisation_rms_v)
+        return receipt(name, codes, n_bytes, quantisation_rms_v)
 
     def arm(self) -> None:
         """Select the uploaded waveform and switch the output on, waiting for a trigger.
@@ -171,9 +181,7 @@ class Keysight33500:
         The settings are read back once more before the output goes on: selecting a waveform is
         what an instrument may take as a reason to change them.
         """
-        if self._settings is None or not self._waveform:
-            missing = "configure()" if self._settings is None else "upload()"
-            raise UsageError(f"arm() needs {missing} before it", where=self._link.address)
+        check_ready(self._settings, self._waveform, self._link.address)
         self._link.choose("SOUR1:FUNC:ARB", self._waveform)
         self._read_back()
         self._check_length()
@@ -206,17 +214,10 @@ class Keysight33500:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            self.off()
-        except EmgsimError as failure:
-            if error is None:
-                raise
-            error.add_note(f"and the output could not be switched off: {failure.what}")
-        finally:
-            self.close()
+        leave(self, error)
 
     def _put_voltage_frame(self, settings: SourceSettings) -> None:
-        link, factor = self._link, _load_factor(settings.load_ohm)
+        link, factor = self._link, load_factor(settings.load_ohm)
         link.put("OUTP1:LOAD", settings.load_ohm)
         link.choose("OUTP1:POL", "NORM")
         link.choose("SOUR1:FUNC", "ARB")
@@ -239,7 +240,7 @@ class Keysight33500:
         """Refuse a waveform of the right name and another length; its codes cannot be asked for."""
         n_points = self._link.ask_number(":SOUR1:DATA:ATTR:POIN?")
         if n_points != self._n_points:
-            raise _changed(
+            raise changed(
                 "the waveform's length", f"{self._n_points}", f"{n_points:g}", self._link.address
             )
 
@@ -250,97 +251,17 @@ class Keysight33500:
             raise UsageError("no settings to compare with", where=self._link.address)
         for header, word in KEPT.items():
             if not is_word(answer := self._link.ask(f":{header}?"), word):
-                raise _changed(header, word, answer, self._link.address)
+                raise changed(header, word, answer, self._link.address)
         load_ohm = ask(":OUTP1:LOAD?")
-        factor = _load_factor(load_ohm)
+        factor = load_factor(load_ohm)
         actual = replace(
             wanted,
             rate_hz=ask(":SOUR1:FUNC:ARB:SRAT?"),
             vpp_open_v=ask(":SOUR1:VOLT?") / factor,
             offset_open_v=ask(":SOUR1:VOLT:OFFS?") / factor,
-            cycles=_whole(ask(":SOUR1:BURS:NCYC?")),
+            cycles=whole(ask(":SOUR1:BURS:NCYC?")),
             load_ohm=load_ohm,
             filter=cast(Filter, self._link.ask(":SOUR1:FUNC:ARB:FILT?")),
         )
-        _check_same(wanted, actual, self._link.address)
+        check_same(wanted, actual, self._link.address)
         return actual
-
-
-def _whole(value: float) -> int:
-    """Return a number of cycles; an endless burst is none that was ever asked for."""
-    return round(value) if math.isfinite(value) else -1
-
-
-def _changed(name: str, wanted: str, actual: str, address: str) -> InstrumentError:
-    return InstrumentError(
-        f"{name} was set to {wanted}, but reads back {actual} later",
-        where=address,
-        todo="look for settings in conflict, for another client, and for a hand at the front panel",
-    )
-
-
-def _load_factor(load_ohm: float) -> float:
-    """Return the voltage that the generator calls 1 V open-circuit at its load setting."""
-    return 1.0 if math.isinf(load_ohm) else load_ohm / (load_ohm + OUTPUT_OHM)
-
-
-def _check_settings(settings: SourceSettings, caps: SourceCaps) -> None:
-    peak_v = settings.vpp_open_v / 2 + abs(settings.offset_open_v)
-    rules = (
-        ("rate_hz", settings.rate_hz, 0 < settings.rate_hz <= caps.max_rate_hz,
-         f"in 0..{caps.max_rate_hz:g} Hz"),
-        ("vpp_open_v", settings.vpp_open_v, 0 < settings.vpp_open_v <= caps.max_vpp_open_v,
-         f"in 0..{caps.max_vpp_open_v:g} V"),
-        ("vpp_open_v/2 + |offset_open_v|", peak_v, peak_v <= caps.max_vpp_open_v / 2,
-         f"at most {caps.max_vpp_open_v / 2:g} V"),
-        ("cycles", settings.cycles, settings.cycles >= 1, "at least 1"),
-        ("load_ohm", settings.load_ohm, settings.load_ohm >= 1, "at least 1 ohm, or infinite"),
-    )  # fmt: skip
-    for name, value, is_kept, rule in rules:
-        if not is_kept:
-            raise UsageError(f"{name} must be {rule}, got {value:g}")
-
-
-def _check_name(name: str) -> None:
-    if not NAME_RULE.fullmatch(name):
-        raise UsageError(
-            "a waveform's name must be 1 to 12 letters, digits and underscores beginning with a "
-            f"letter, got {name!r}"
-        )
-
-
-def _check_waveform(volts: NDArray[np.float64], settings: SourceSettings, caps: SourceCaps) -> None:
-    if volts.ndim != 1 or not caps.min_points <= volts.size <= caps.max_points:
-        raise UsageError(
-            f"a waveform must be ({caps.min_points}..{caps.max_points},) points, got {volts.shape}",
-            todo=f"play at most {caps.max_points / settings.rate_hz:.6g} s "
-            f"at {settings.rate_hz:g} Hz, or lower the rate",
-        )
-    if not np.isfinite(volts).all():
-        raise UsageError("a waveform must be finite, got NaN or infinity")
-    peak_v, limit_v = float(np.abs(volts).max()), settings.vpp_open_v / 2
-    if peak_v > limit_v * (1 + 1e-9):  # the rounding of a level plan is no clipping
-        raise UsageError(
-            f"the waveform would be clipped: its peak is {peak_v:.6g} V, "
-            f"the limit vpp/2 is {limit_v:.6g} V",
-            todo="raise vpp_open_v or scale the waveform down",
-        )
-
-
-def _coded(volts: NDArray[np.float64], full_scale_v: float) -> tuple[NDArray[np.int16], float]:
-    """Round volts to codes, and return the codes and the rms of the rounding in volts."""
-    exact = volts * (FULL_SCALE_CODE / full_scale_v)
-    rounded = np.rint(exact)
-    exact -= rounded
-    rms_codes = math.sqrt(float(np.dot(exact, exact)) / exact.size)
-    return rounded.astype("<i2"), rms_codes * full_scale_v / FULL_SCALE_CODE
-
-
-def _check_same(wanted: SourceSettings, actual: SourceSettings, address: str) -> None:
-    floors = {"offset_open_v": 1e-4 * wanted.vpp_open_v}
-    for name in ("load_ohm", "rate_hz", "vpp_open_v", "offset_open_v", "cycles"):
-        want, got = getattr(wanted, name), getattr(actual, name)
-        if not is_close(got, want, within=1e-4, floor=floors.get(name, 0.0)):
-            raise _changed(name, f"{want:g}", f"{got:g}", address)
-    if actual.filter != wanted.filter:
-        raise _changed("filter", wanted.filter, actual.filter, address)

@@ -11,7 +11,6 @@ High resolution averages neighbouring samples into 12 and more bits; words are s
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from typing import ClassVar, NamedTuple, Self
 
@@ -27,6 +26,14 @@ from emgsim.instruments.base import (
     Identity,
     read_identity,
 )
+from emgsim.instruments.scopes import (
+    NOT_ARMED,
+    NOT_TRIGGERED,
+    TRIGGER_LEVEL_V,
+    check_length,
+    check_request,
+    poll,
+)
 from emgsim.instruments.scpi import ScpiLink, is_close, scpi_number
 from emgsim.instruments.transport import VisaLink
 
@@ -35,9 +42,7 @@ RUN_BIT, WAIT_TRIGGER_BIT = 8, 32  # of :OPERegister:CONDition
 DIVISIONS = 10.0  # across the screen; LEFT is one division from its edge
 MAX_RANGE_V = 40.0  # 8 divisions of 5 V, probe 1:1
 MAX_DURATION_S = 500.0  # 10 divisions of 50 s
-TRIGGER_LEVEL_V = 1.0  # a TTL sync is well above it, its crosstalk well below
 LOWEST_CODE, HIGHEST_CODE = 2, 0xFEFF  # 0 is a hole, 1 and 0xFF.. are clipped samples
-FIRST_POLL_S, LAST_POLL_S = 0.001, 0.02
 
 
 class Preamble(NamedTuple):
@@ -67,12 +72,11 @@ class KeysightInfiniivision:
 
     @classmethod
     def open(cls, address: str, *, timeout_s: float = 5.0) -> Self:
-        """Open the oscilloscope at a VISA address, check its model and reset it."""
+        """Open the oscilloscope at a VISA address and check its model; nothing is set or reset."""
         link = VisaLink(address, timeout_s=timeout_s)
         capture = cls(link)
         try:
             capture.identify()
-            capture.reset()
         except BaseException:
             link.close()
             raise
@@ -129,7 +133,7 @@ class KeysightInfiniivision:
         InstrumentError
             When the oscilloscope made a range or the window smaller than asked.
         """
-        _check_request(channels, duration_s, self.caps)
+        check_request(channels, duration_s, self.caps)
         self._link.tell(":STOP")
         self._link.choose("ACQ:TYPE", "HRES")
         self._put_trigger()
@@ -144,7 +148,7 @@ class KeysightInfiniivision:
             n_points=round(self._link.ask_number(":ACQ:POIN?")),
             channels={number: setup for number, setup in actual.items() if setup},
         )
-        self._check_length(self._settings, duration_s)
+        check_length(self._settings, duration_s, self._link.address)
         return self._settings
 
     def arm(self) -> None:
@@ -153,7 +157,7 @@ class KeysightInfiniivision:
             raise UsageError("arm() needs configure() before it", where=self._link.address)
         self._link.tell(":SING")
         self._poll(RUN_BIT | WAIT_TRIGGER_BIT, RUN_BIT | WAIT_TRIGGER_BIT, timeout_s=5.0,
-                   missing="the oscilloscope did not arm")  # fmt: skip
+                   missing="the oscilloscope did not arm", todo=NOT_ARMED)  # fmt: skip
 
     def wait(self, timeout_s: float) -> None:
         """Return when the record is complete.
@@ -163,7 +167,8 @@ class KeysightInfiniivision:
         InstrumentError
             When it is not after timeout_s; the message says whether a trigger came.
         """
-        self._poll(RUN_BIT, 0, timeout_s=timeout_s, missing="the record is not complete")
+        self._poll(RUN_BIT, 0, timeout_s=timeout_s, missing="the record is not complete",
+                   todo=NOT_TRIGGERED)  # fmt: skip
         self._link.check_errors("the acquisition")
 
     def read(self, channel: int) -> NDArray[np.float64]:
@@ -229,32 +234,17 @@ class KeysightInfiniivision:
         offset_v = link.put(f"{channel}:OFFS", setup.offset_v, floor=0.01 * setup.range_v)
         return ChannelSetup(range_v, offset_v)
 
-    def _poll(self, mask: int, wanted: int, *, timeout_s: float, missing: str) -> None:
+    def _poll(self, mask: int, wanted: int, *, timeout_s: float, missing: str, todo: str) -> None:
         """Ask for the condition register until the masked bits are the wanted ones."""
-        deadline_s, pause_s = time.monotonic() + timeout_s, FIRST_POLL_S
-        while True:
-            condition = round(self._link.ask_number(":OPER:COND?"))
-            if condition & mask == wanted:
-                return
-            if time.monotonic() >= deadline_s:
-                raise InstrumentError(
-                    f"{missing} within {timeout_s:g} s: {_told_state(condition)}",
-                    where=self._link.address,
-                    todo="check the sync cable to EXT TRIG, and that the source was triggered",
-                )
-            time.sleep(pause_s)
-            pause_s = min(2 * pause_s, LAST_POLL_S)
-
-    def _check_length(self, settings: CaptureSettings, duration_s: float) -> None:
-        """Refuse a record that would end early; in digitizer mode the memory decides."""
-        recorded_s = settings.n_points / settings.rate_hz
-        if recorded_s < 0.999 * duration_s:
-            raise InstrumentError(
-                f"the record would hold {recorded_s:.4g} s at {settings.rate_hz:g} Hz, needed are "
-                f"{duration_s:.4g} s",
-                where=self._link.address,
-                todo="ask for a lower rate, or for a shorter record",
-            )
+        poll(
+            lambda: round(self._link.ask_number(":OPER:COND?")),
+            lambda condition: condition & mask == wanted,
+            _told_state,
+            timeout_s=timeout_s,
+            missing=missing,
+            todo=todo,
+            where=self._link.address,
+        )
 
     def _read_preamble(self, channel: int) -> Preamble:
         link = self._link
@@ -304,18 +294,3 @@ def _told_state(condition: int) -> str:
     if condition & WAIT_TRIGGER_BIT:
         return "it still waits for a trigger"
     return "it is still recording" if condition & RUN_BIT else "it is stopped"
-
-
-def _check_request(
-    channels: Mapping[int, ChannelSetup], duration_s: float, caps: CaptureCaps
-) -> None:
-    if not 0 < duration_s <= caps.max_duration_s:
-        raise UsageError(f"duration_s must be in 0..{caps.max_duration_s:g} s, got {duration_s:g}")
-    if not channels or not set(channels) <= set(range(1, caps.channels + 1)):
-        raise UsageError(f"channels must be some of 1..{caps.channels}, got {sorted(channels)}")
-    for number, setup in channels.items():
-        if not 0 < setup.range_v <= caps.max_range_v:
-            raise UsageError(
-                f"range_v of channel {number} must be in 0..{caps.max_range_v:g} V, "
-                f"got {setup.range_v:g}"
-            )

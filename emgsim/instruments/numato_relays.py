@@ -11,15 +11,14 @@ broken wire reads as open.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from typing import ClassVar, Self
 
 import serial
 
 from emgsim.errors import InputError, InstrumentError, LinkError
 from emgsim.instruments.base import API, Identity
-from emgsim.instruments.serial_frames import POLL_S, WHAT_TO_DO
+from emgsim.instruments.serial_port import as_link_error, open_port
 
 BAUD = 19_200  # a USB port ignores it
 PROMPT = b">"
@@ -53,7 +52,7 @@ class NumatoRelays:
         InstrumentError
             When what answers is no such module.
         """
-        switch = cls(_open_port(address, timeout_s), timeout_s=timeout_s)
+        switch = cls(open_port(address, BAUD, timeout_s), timeout_s=timeout_s)
         try:
             switch._exchange("")  # ends a line that somebody left half typed
             switch.relays()
@@ -164,24 +163,10 @@ class NumatoRelays:
             todo="check the port, or name another driver in the rig file",
         )
 
-    @contextmanager
-    def _as_link_error(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:  # SerialException, OSError, and termios.error, which is neither
-            raise LinkError(
-                f"the link to the relays broke during {doing!r} ({error})",
-                where=self._where,
-                todo="check cable and power, then open the module anew",
-            ) from error
-
-
-def _open_port(address: str, timeout_s: float) -> serial.Serial:
-    try:
-        return serial.Serial(address, BAUD, timeout=POLL_S, write_timeout=timeout_s, exclusive=True)
-    except (OSError, ValueError) as error:
-        raise LinkError(
-            f"the port cannot be opened: {error}",
-            where=address,
-            todo=WHAT_TO_DO.get(getattr(error, "errno", None) or 0, "check the port"),
-        ) from error
+    def _as_link_error(self, doing: str) -> AbstractContextManager[None]:
+        return as_link_error(
+            repr(doing),
+            where=self._where,
+            to="the relays",
+            todo="check cable and power, then open the module anew",
+        )

@@ -7,10 +7,14 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from emgsim.errors import InputError
-from emgsim.instruments.frames import FrameFormat
+from emgsim.instruments.frame_format import FrameFormat, LineFormat
+from emgsim.instruments.frames import FrameDecoder
+from emgsim.instruments.line_decoder import LineDecoder
 
 
 class DeviceProfile(BaseModel):
@@ -32,7 +36,51 @@ class DeviceProfile(BaseModel):
     firmware: str = ""  # of which all this was declared; "": of any
     no_damage_v: float = Field(gt=0)  # largest input that does no harm
     baud: int = Field(default=115200, gt=0)  # USB serial ports ignore it
-    frame: FrameFormat
+    channel_scales: tuple[float, ...] = ()  # of each, times scale_uv_per_count; none: all 1
+    frame: FrameFormat | None = None  # a device that sends frames of bytes
+    lines: LineFormat | None = None  # or lines of text; neither: its driver knows what it sends
+
+    @property
+    def stream(self) -> FrameFormat | LineFormat:
+        """What the device sends.
+
+        Raises
+        ------
+        InputError
+            When the profile does not say it.
+        """
+        found = self.frame or self.lines
+        if found is None:
+            raise InputError(
+                f"the profile of {self.model} does not describe what the device sends",
+                where="frame, lines",
+                todo="use the driver that was made for this device, or add a table [frame]",
+            )
+        return found
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels that the device sends."""
+        stream = self.stream
+        return len(stream.channels) if isinstance(stream, LineFormat) else stream.channels
+
+    @property
+    def scales_uv_per_count(self) -> NDArray[np.float64]:
+        """Size of one code at the electrode for each channel, shape ``(n_channels,)``."""
+        scales = self.channel_scales or np.ones(self.n_channels)
+        return self.scale_uv_per_count * np.asarray(scales, np.float64)
+
+    @model_validator(mode="after")
+    def _sends_one_thing(self) -> Self:
+        if self.frame is not None and self.lines is not None:
+            raise ValueError("frame and lines: a device sends one of them, got both")
+        is_described = self.frame is not None or self.lines is not None
+        if is_described and len(self.channel_scales) not in {0, self.n_channels}:
+            raise ValueError(
+                f"channel_scales: one for each of the {self.n_channels} channels, "
+                f"got {len(self.channel_scales)}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _band_rises(self) -> Self:
@@ -43,6 +91,12 @@ class DeviceProfile(BaseModel):
                 f"got [{low_hz:g}, {high_hz:g}]"
             )
         return self
+
+
+def decoder_of(profile: DeviceProfile) -> FrameDecoder | LineDecoder:
+    """Make a decoder of what the device sends, which has seen nothing yet."""
+    stream = profile.stream
+    return LineDecoder(stream) if isinstance(stream, LineFormat) else FrameDecoder(stream)
 
 
 def load_profile(name: str | Path) -> DeviceProfile:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from emgsim.errors import InstrumentError
 
 SCPI_INFINITY = 9.9e37  # IEEE 488.2: the number that stands for infinity
+QUEUE_OVERFLOW = -350  # SCPI 1999, volume 2, list of errors
 MAX_ERRORS = 64  # a queue holds 20 to 30; more means that reading an error makes one
 
 Block = NDArray[np.int16] | NDArray[np.uint16]
@@ -54,15 +55,42 @@ class ScpiLink(ABC):
 
     @abstractmethod
     def tell_block(self, header: str, values: Block) -> int:
-        """Send header and values as one definite-length block, and return the payload bytes."""
+        """Send header and values as one definite-length block, and return the payload bytes.
+
+        The bytes go out in the order of the array's own type: ``<i2``, ``>u2``.
+        """
 
     @abstractmethod
-    def ask_block(self, message: str) -> NDArray[np.uint16]:
-        """Send a query and return its definite-length block, little-endian 16-bit words."""
+    def tell_bytes(self, header: str, payload: bytes) -> int:
+        """Send header and bare bytes as one message, and return the number of payload bytes.
+
+        For instruments whose data have no ``#`` header. The message ends where the wire marks its
+        end; on a raw socket or a serial line that is a line feed, which the payload may hold too.
+        """
+
+    @abstractmethod
+    def ask_bytes(self, message: str) -> bytes:
+        """Send a query and return the bytes of its definite-length block.
+
+        Raises
+        ------
+        InstrumentError
+            When the answer is no such block, or is cut short.
+        """
 
     @abstractmethod
     def close(self) -> None:
         """Give the link back; closing twice is allowed."""
+
+    def ask_block(self, message: str) -> NDArray[np.uint16]:
+        """Send a query and return its definite-length block, little-endian 16-bit words."""
+        payload = self.ask_bytes(message)
+        if len(payload) % 2:
+            raise InstrumentError(
+                f"the answer to {message} must hold whole 16-bit words, got {len(payload)} bytes",
+                where=self.address,
+            )
+        return np.frombuffer(payload, "<u2").astype(np.uint16)
 
     def ask_number(self, message: str) -> float:
         """Send a query whose answer is a number; 9.9E37 is infinity."""
@@ -128,8 +156,11 @@ class ScpiLink(ABC):
         """Raise an error with all messages of the error queue, if there are any."""
         queue = self.errors()
         if queue:
+            is_full = any(_error_number(error, self.address) == QUEUE_OVERFLOW for error in queue)
+            more = " or more: its error queue has overflowed, and others are lost" * is_full
             raise InstrumentError(
-                f"the instrument reports {len(queue)} error(s) after {doing}: {'; '.join(queue)}",
+                f"the instrument reports {len(queue)} error(s){more} after {doing}: "
+                f"{'; '.join(queue)}",
                 where=self.address,
                 todo="look the numbers up in the instrument's manual",
             )
@@ -142,6 +173,38 @@ class ScpiLink(ABC):
                 f"the answer to *OPC? after {doing} must be 1, got {answer!r}", where=self.address
             )
         self.check_errors(doing)
+
+
+def block_header(n_bytes: int) -> str:
+    """Return what stands before the bytes of a definite-length block (IEEE 488.2, 7.7.6)."""
+    return f"#{len(str(n_bytes))}{n_bytes}"
+
+
+def block_length(answer: bytes, message: str, address: str) -> int:
+    """Return how many bytes a definite-length block announces.
+
+    Parameters
+    ----------
+    answer
+        The block, or as much of it as its header.
+    message, address
+        The query, and who was asked.
+
+    Raises
+    ------
+    InstrumentError
+        When it does not begin as such a block does.
+    """
+    n_digits = answer[1:2]
+    digits = answer[2 : 2 + int(n_digits)] if n_digits.isdigit() else b""
+    if answer[:1] != b"#" or not digits.isdigit() or len(digits) != int(n_digits):
+        raise InstrumentError(
+            f"the answer to {message} must be a block that begins with #, its number of digits and "
+            f"its length, got {answer[:20]!r}",
+            where=address,
+            todo="check the settings of the format, and that this is the instrument of the rig",
+        )
+    return int(digits)
 
 
 def _error_number(answer: str, address: str) -> int:

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
 import serial
+from numpy.typing import NDArray
 
 from emgsim.errors import InstrumentError, LinkError
 from emgsim.instruments.base import API, DeviceBlock, Identity, read_identity
-from emgsim.instruments.frames import FrameDecoder
-from emgsim.instruments.profiles import DeviceProfile, load_profile
+from emgsim.instruments.block_queue import BlockQueue
+from emgsim.instruments.frame_format import DeviceCommands, SetupCommand
+from emgsim.instruments.profiles import DeviceProfile, decoder_of, load_profile
+from emgsim.instruments.serial_port import as_link_error, open_port
 
-POLL_S = 0.05  # longest wait of one read: how late a time-out is noticed
+OLD_BYTES = 1 << 15  # more than a system keeps of what nobody has read
 SILENCE_S = 0.1  # a device that has been silent for so long has stopped
 ANSWER = re.compile(rb"[ -~]+,[ -~]*,[ -~]*,[ -~]*(?=\r?\n)")  # four printable fields, one line
-WHAT_TO_DO = {
-    errno.ENOENT: "check the name of the port and that the device is plugged in",
-    errno.EACCES: "join the group that may use serial ports (often dialout)",
-    errno.EAGAIN: "close the other program that holds the port",
-    errno.EBUSY: "close the other program that holds the port",
-    errno.EIO: "check cable and power, then open the device anew",
-}
 
 
 class SerialFrames:
@@ -68,7 +63,7 @@ class SerialFrames:
             When the port is missing, taken, or nothing answers there.
         """
         known = profile if isinstance(profile, DeviceProfile) else load_profile(profile)
-        device = cls(_open_port(address, known.baud, timeout_s), known, timeout_s=timeout_s)
+        device = cls(open_port(address, known.baud, timeout_s), known, timeout_s=timeout_s)
         try:
             device.stop()
             device.identify()
@@ -90,37 +85,49 @@ class SerialFrames:
     @property
     def n_channels(self) -> int:
         """Tell the number of channels."""
-        return self._profile.frame.channels
+        return self._profile.n_channels
 
     @property
     def scale_uv_per_count(self) -> float:
         """Tell the size of one code at the electrode."""
         return self._profile.scale_uv_per_count
 
+    @property
+    def scales_uv_per_count(self) -> NDArray[np.float64]:
+        """Tell the size of one code at the electrode for each channel, (n_channels,)."""
+        return self._profile.scales_uv_per_count
+
     def identify(self) -> Identity:
         """Ask who answers, and refuse a device that is not the one of the profile.
 
         A device without an identify command is taken for the one of the profile.
         """
-        profile = self._profile
-        if not profile.frame.commands.identify:
+        profile, commands = self._profile, self._commands
+        if not commands.identify:
             return Identity(profile.maker, profile.model, "", "")
-        self._send(profile.frame.commands.identify)
-        identity = read_identity(self._read_answer(), where=self._where)
+        self._send(commands.identify)
+        if commands.identified_by:
+            return self._identity_in(self._read_answer(commands.identify))
+        identity = read_identity(self._read_identity(), where=self._where)
         if (identity.maker, identity.model) != (profile.maker, profile.model):
-            raise InstrumentError(
-                f"the device must be {profile.maker},{profile.model}, got {identity}",
-                where=self._where,
-                todo="check the port, or name another profile in the rig file",
-            )
+            raise self._stranger(str(identity))
         return identity
 
     def start(self) -> None:
-        """Start streaming; sample 0 is the first sample decoded from now on."""
+        """Set the device up as its profile says, and start streaming.
+
+        Sample 0 is the first sample decoded from now on.
+
+        Raises
+        ------
+        InstrumentError
+            When the device does not confirm a step of its setup.
+        """
+        self._discard()
+        for step in self._commands.setup:
+            self._set_up(step)
         self._forget()
-        with self._as_link_error("start"):
-            self._port.reset_input_buffer()
-        self._send(self._profile.frame.commands.start)
+        self._send(self._commands.start)
 
     def read_block(self, n_samples: int, timeout_s: float) -> DeviceBlock:
         """Return the next n_samples, or fewer (never none) when the time is over.
@@ -134,15 +141,15 @@ class SerialFrames:
             When the device was reset, so the time of its samples is unknown from there on.
         """
         deadline_s = time.monotonic() + timeout_s
-        while self._n_pending < n_samples and self._failure is None:
+        while self._queue.n_samples < n_samples and self._failure is None:
             try:
                 self._receive()
             except InstrumentError as failure:
                 self._failure = failure
             if time.monotonic() >= deadline_s:
                 break
-        if self._n_pending:
-            return self._taken(n_samples)
+        if self._queue.n_samples:
+            return self._queue.take(n_samples)
         raise self._failure or LinkError(
             f"the device sent no frame within {timeout_s:g} s "
             f"({self._decoder.n_bad_frames} bad frames since the start)",
@@ -158,7 +165,7 @@ class SerialFrames:
         LinkError
             When the device goes on sending.
         """
-        command = self._profile.frame.commands.stop
+        command = self._commands.stop
         self._forget()
         if not command:
             return
@@ -197,86 +204,106 @@ class SerialFrames:
         return str(self._port.port)
 
     @property
-    def _n_pending(self) -> int:
-        return sum(len(block.counts) for block in self._pending)
+    def _commands(self) -> DeviceCommands:
+        return self._profile.stream.commands
 
     def _forget(self) -> None:
-        self._decoder = FrameDecoder(self._profile.frame)
-        self._pending: list[DeviceBlock] = []
+        self._decoder = decoder_of(self._profile)
+        self._queue = BlockQueue()
         self._failure = None
+
+    def _discard(self) -> None:
+        """Read away what came before, without a hole in a stream that nothing starts."""
+        with self._as_link_error("start"):
+            if self._commands.start:
+                self._port.reset_input_buffer()
+                return
+            n_heard = 0
+            while self._port.in_waiting and n_heard < OLD_BYTES:
+                n_heard += len(self._port.read(self._port.in_waiting))
 
     def _receive(self) -> None:
         """Decode what has come, waiting a moment when nothing has."""
         with self._as_link_error("stream"):
             data = self._port.read(self._port.in_waiting or 1)
+            if len(data) == 1:  # it was waited for, and did not come alone
+                data += self._port.read(self._port.in_waiting)
         n_restarts = len(self._decoder.restarts)
-        block = self._decoder.feed(data)
-        if len(block.counts):
-            self._pending.append(block)
+        self._queue.put(self._decoder.feed(data))
         if len(self._decoder.restarts) > n_restarts:
             before, after = self._decoder.restarts[-1]
             raise InstrumentError(
-                f"the frame counter jumped from {before} to {after}: the device was reset",
+                f"the frame counter jumped from {before} to {after}: the device was reset, or more "
+                "frames were lost than its counter can tell",
                 where=self._where,
-                todo="check its supply, then record anew",
+                todo="check its supply and its link, then record anew",
             )
 
-    def _taken(self, n_samples: int) -> DeviceBlock:
-        """Cut the oldest n_samples off; a gap that is cut is listed in both parts."""
-        first = self._pending[0].first_sample
-        counts = np.concatenate([block.counts for block in self._pending])
-        gaps = [gap for block in self._pending for gap in block.gaps]
-        n_bad = self._decoder.n_bad_frames
-        end = first + min(n_samples, len(counts))
-        rest = counts[n_samples:]
-        later = DeviceBlock(rest, end, _within(gaps, end, first + len(counts)), n_bad)
-        self._pending = [later] if len(rest) else []
-        return DeviceBlock(counts[:n_samples], first, _within(gaps, first, end), n_bad)
+    # ---- commands and answers
 
     def _send(self, command: str) -> None:
         if not command:
             return
         with self._as_link_error(command):
-            self._port.write((command + self._profile.frame.commands.terminator).encode("ascii"))
+            self._port.write((command + self._commands.terminator).encode("ascii"))
 
-    def _read_answer(self) -> str:
-        deadline_s, heard = time.monotonic() + self._timeout_s, b""
-        while time.monotonic() < deadline_s:
-            with self._as_link_error("identify"):
-                heard += self._port.read(self._port.in_waiting or 1)
-            if answer := ANSWER.search(heard):
-                return answer[0].decode("ascii")
-        raise LinkError(
-            f"no identity within {self._timeout_s:g} s, got {heard[:40]!r}",
+    def _set_up(self, step: SetupCommand) -> None:
+        self._send(step.send)
+        if not step.answers:
+            return
+        answer = self._read_answer(step.send)
+        missing = [text for text in step.answers if text not in answer]
+        if missing:
+            raise InstrumentError(
+                f"the answer to {step.send!r} must contain {missing[0]!r}, got {answer[:120]!r}",
+                where=self._where,
+                todo="check the profile's setup and the device's firmware",
+            )
+
+    def _identity_in(self, answer: str) -> Identity:
+        """Find the profile's text in an answer, and the firmware's version."""
+        profile, commands = self._profile, self._commands
+        if commands.identified_by not in answer:
+            raise self._stranger(repr(answer[:80]))
+        firmware = ""
+        if commands.firmware_after:
+            after = answer.partition(commands.firmware_after)[2].split()
+            firmware = after[0] if after else ""
+        return Identity(profile.maker, profile.model, "", firmware)
+
+    def _stranger(self, got: str) -> InstrumentError:
+        return InstrumentError(
+            f"the device must be {self._profile.maker},{self._profile.model}, got {got}",
             where=self._where,
-            todo="check the device's power, its baud rate and the profile's identify command",
+            todo="check the port, or name another profile in the rig file",
         )
 
-    @contextmanager
-    def _as_link_error(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:  # SerialException, OSError, and termios.error, which is neither
-            raise LinkError(
-                f"the link to the device broke during {doing} ({error})",
-                where=self._where,
-                todo=WHAT_TO_DO[errno.EIO],
-            ) from error
+    def _read_identity(self) -> str:
+        """Return four fields with commas between them, which stand in a line of their own."""
+        return self._heard("identify", ANSWER.search)
 
+    def _read_answer(self, command: str) -> str:
+        """Return what is heard up to the text that ends an answer."""
+        end = self._commands.answer_end.encode("ascii")
+        whole = re.compile(b".*?(?=" + re.escape(end) + b")", re.DOTALL)
+        return self._heard(command, whole.match)
 
-def _open_port(address: str, baud: int, timeout_s: float) -> serial.Serial:
-    try:
-        return serial.Serial(address, baud, timeout=POLL_S, write_timeout=timeout_s, exclusive=True)
-    except (OSError, ValueError) as error:
-        number = getattr(error, "errno", None)
+    def _heard(self, doing: str, found: Callable[[bytes], re.Match[bytes] | None]) -> str:
+        """Listen until something is found in what is heard."""
+        deadline_s, heard = time.monotonic() + self._timeout_s, b""
+        while time.monotonic() < deadline_s:
+            with self._as_link_error(doing):
+                heard += self._port.read(self._port.in_waiting or 1)
+            if answer := found(heard):
+                return answer[0].decode("ascii", "replace")
+        what = (
+            "identity" if doing in {"identify", self._commands.identify} else f"answer to {doing!r}"
+        )
         raise LinkError(
-            f"the port cannot be opened: {error}",
-            where=address,
-            todo=WHAT_TO_DO.get(number or 0, "check the port and its settings"),
-        ) from error
+            f"no {what} within {self._timeout_s:g} s, got {heard[:40]!r}",
+            where=self._where,
+            todo="check the device's power, its baud rate and the profile's commands",
+        )
 
-
-def _within(gaps: list[tuple[int, int]], first: int, end: int) -> tuple[tuple[int, int], ...]:
-    """Cut gaps to the samples first..end; what lies outside is left out."""
-    cut = ((max(start, first), min(start + n, end)) for start, n in gaps)
-    return tuple((start, stop - start) for start, stop in cut if stop > start)
+    def _as_link_error(self, doing: str) -> AbstractContextManager[None]:
+        return as_link_error(doing, where=self._where)

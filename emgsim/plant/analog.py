@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 Complexes = NDArray[np.complex128]
 Floats = NDArray[np.float64]
 
+PRODUCT_STEPS = 2048  # of one matrix product
+
 
 @dataclass(frozen=True)
 class Network:
@@ -94,6 +96,78 @@ def settled(line: Modes, level: float, step: int = 0) -> LineState:
     return LineState(step, np.asarray(-level / line.poles, dtype=np.complex128))
 
 
+@dataclass(frozen=True)
+class Track:
+    """How the modes of a line went while it was driven by a staircase.
+
+    ``x`` has a row per mode: its state at the start of each held step, ``(n_modes, n_steps)``.
+    """
+
+    line: Modes
+    first_step: int
+    held: Floats
+    period_s: float
+    x: Complexes
+    is_silent: bool  # nothing has ever come in
+
+    @property
+    def end(self) -> LineState:
+        """State at the beginning of the last step, which the next drive repeats."""
+        return LineState(self.first_step + self.held.size - 1, self.x[:, -1].copy())
+
+    def at(self, times_s: Floats) -> Floats:
+        """Return the output at instants inside the steps, shape ``(n_times,)``."""
+        index = np.floor(times_s / self.period_s).astype(np.int64)
+        inside_s = times_s - index * self.period_s
+        index -= self.first_step
+        if index.size and (index.min() < 0 or index.max() >= self.held.size):
+            raise ValueError(
+                f"times {times_s.min():g}..{times_s.max():g} s lie outside the {self.held.size} "
+                "held steps"
+            )
+        if self.is_silent:
+            return np.zeros(times_s.size)
+        heard = self.held[index]
+        output = self.line.feedthrough * heard
+        for pole, residue, x in zip(self.line.poles, self.line.residues, self.x, strict=True):
+            growth = np.exp(pole * inside_s)
+            value = growth * x[index] + (growth - 1) / pole * heard
+            output = output + (residue * value).real
+        return output
+
+    def peak(self, fractions: Floats) -> float:
+        """Return the largest magnitude at fractions of every step but the last."""
+        growth = np.exp(np.multiply.outer(self.line.poles, fractions * self.period_s))
+        weights = self.line.residues[:, None] * growth
+        forced = self.line.residues[:, None] * (growth - 1) / self.line.poles[:, None]
+        terms = np.vstack([weights.real, -weights.imag, forced.real.sum(axis=0)[None]])
+        terms[-1] += self.line.feedthrough
+        states = np.vstack([self.x.real, self.x.imag, self.held])
+        peak = 0.0
+        # In pieces: for a larger product BLAS would wake its threads, which costs far more.
+        for start in range(0, self.held.size - 1, PRODUCT_STEPS):
+            output = terms.T @ states[:, start : min(start + PRODUCT_STEPS, self.held.size - 1)]
+            peak = max(peak, float(output.max()), -float(output.min()))
+        return peak
+
+
+def drive(line: Modes, state: LineState, held: Floats, period_s: float) -> Track:
+    """Drive a line with held values, shape ``(n_steps,)``, from a state at the first of them on."""
+    from scipy import signal
+
+    x = np.zeros((line.poles.size, held.size), complex)
+    is_silent = not (held.any() or state.x.any())
+    if not is_silent:
+        x[:, 0] = state.x
+        earlier = held[:-1].astype(complex)
+        for row, pole in zip(x, line.poles, strict=True):
+            decay = np.exp(pole * period_s)
+            gain = np.expm1(pole * period_s) / pole
+            if earlier.size:
+                row[1:], _ = signal.lfilter([gain], [1, -decay], earlier, zi=[decay * row[0]])
+    return Track(line, state.step, held, period_s, x, is_silent)
+
+
 def advance(
     line: Modes, state: LineState, held: Floats, period_s: float, times_s: Floats
 ) -> tuple[LineState, Floats]:
@@ -119,28 +193,5 @@ def advance(
     output : ndarray
         Shape ``(n_times,)``.
     """
-    from scipy import signal
-
-    index = np.floor(times_s / period_s).astype(np.int64)
-    inside_s = times_s - index * period_s
-    index -= state.step
-    if index.size and (index.min() < 0 or index.max() >= held.size):
-        raise ValueError(
-            f"times {times_s.min():g}..{times_s.max():g} s lie outside the {held.size} held steps"
-        )
-    output = line.feedthrough * held[index]
-    last = np.empty_like(state.x)
-    for i, (pole, residue) in enumerate(zip(line.poles, line.residues, strict=True)):
-        decay = np.exp(pole * period_s)
-        gain = np.expm1(pole * period_s) / pole
-        track = np.empty(held.size, complex)
-        track[0] = state.x[i]
-        if held.size > 1:
-            track[1:], _ = signal.lfilter(
-                [gain], [1, -decay], held[:-1].astype(complex), zi=[decay * state.x[i]]
-            )
-        last[i] = track[-1]
-        growth = np.exp(pole * inside_s)
-        value = growth * track[index] + (growth - 1) / pole * held[index]
-        output = output + (residue * value).real
-    return LineState(state.step + held.size - 1, last), output
+    track = drive(line, state, held, period_s)
+    return track.end, track.at(times_s)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from emgsim.plant.analog import Floats, LineState, Modes, Network, advance, modes, settled
+from emgsim.plant.analog import Floats, LineState, Modes, Network, Track, drive, modes, settled
 
 
 @dataclass
@@ -18,8 +18,13 @@ class Line:
 
     def read(self, held: Floats, period_s: float, times_s: Floats) -> Floats:
         """Feed held values, and return the output at instants inside their steps."""
-        self.state, output = advance(self.modes, self.state, held, period_s, times_s)
-        return output
+        return self.drive(held, period_s).at(times_s)
+
+    def drive(self, held: Floats, period_s: float) -> Track:
+        """Feed held values, and return what became of the network meanwhile."""
+        track = drive(self.modes, self.state, held, period_s)
+        self.state = track.end
+        return track
 
 
 def settled_line(network: Network, level: float, step: int = 0) -> Line:
@@ -47,15 +52,18 @@ class Noise:
         self._line.read(self._block(n_steps, level), self._period_s, np.zeros(0))
         self._line.state = replace(self._line.state, step=-1)
 
-    def hear(self, n_steps: int, level: float, first_step: int, times_s: Floats) -> Floats:
-        """Return what comes out during the next steps, of which the first has a number."""
+    def hear(self, n_steps: int, level: Floats | float, first_step: int, times_s: Floats) -> Floats:
+        """Return what comes out during the next steps, of which the first has a number.
+
+        ``level`` is added to the noise: one value, or one per step.
+        """
         self._line.state = replace(self._line.state, step=first_step - 1)
         # Half a step early, so that rounding never decides in which step a sample falls.
         return self._line.read(
             self._block(n_steps, level), self._period_s, times_s - self._period_s / 2
         )
 
-    def _block(self, n_steps: int, level: float) -> Floats:
+    def _block(self, n_steps: int, level: Floats | float) -> Floats:
         new = self._sigma_v * self._rng.standard_normal(n_steps) + level
         held = np.concatenate([self._last, new])
         self._last = held[-1:]

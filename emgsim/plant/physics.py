@@ -16,6 +16,7 @@ from emgsim.johnson import johnson_density_v2_hz
 from emgsim.plant.analog import Network, butterworth
 
 DECLARED_BAND_HZ = 10_000.0  # in which the noise figures below are given
+JITTER_SIGMAS = 4.0  # beyond which a sample is never too early or too late
 OPEN_OHM = 1e12  # load of a generator that is wired to nothing
 
 
@@ -117,8 +118,12 @@ class AmplifierPhysics(Physics):
 
     rate_hz: float = Field(48_000.0, gt=0)
     clock_ppm: float = Field(-18.0, ge=-500, le=500)
+    clock_jitter_s: float = Field(0.0, ge=0)  # rms, white, of each sample's instant
+    channels: int = Field(1, ge=1, le=1024)  # their inputs are joined: all hear the same
+    channel_gains: tuple[float, ...] = ()  # of each over the first stage's; none: all alike
+    channel_noise_uv_rms: float = Field(0.0, ge=0)  # of each converter, white, input-referred
     highpass_hz: float = Field(10.0, gt=0)
-    highpass_order: int = Field(2, ge=1, le=8)
+    highpass_order: int = Field(2, ge=0, le=8)  # 0: coupled down to DC
     lowpass_hz: float = Field(10_000.0, gt=0)
     lowpass_order: int = Field(4, ge=1, le=10)
     gain: float = 1.002  # true over declared sensitivity; negative = inverted polarity
@@ -132,23 +137,85 @@ class AmplifierPhysics(Physics):
     range_uv: float = Field(10_000.0, gt=0)  # full scale of the converter, both sides
     analog_out_gain: float = Field(500.0, gt=0)  # volts at the monitor output per volt
 
+    @model_validator(mode="after")
+    def _is_one_amplifier(self) -> Self:
+        if self.channel_gains and len(self.channel_gains) != self.channels:
+            raise ValueError(
+                f"channel_gains: one for each of the {self.channels} channels, "
+                f"got {len(self.channel_gains)}"
+            )
+        longest_s = 1 / (8 * JITTER_SIGMAS * self.rate_hz)
+        if self.clock_jitter_s > longest_s:
+            raise ValueError(
+                f"clock_jitter_s must be at most {longest_s:.3g} s, a {8 * JITTER_SIGMAS:g}th of "
+                f"a sample, got {self.clock_jitter_s:g}"
+            )
+        return self
+
 
 class ScopePhysics(Physics):
-    """The two-channel oscilloscope in its high-resolution mode."""
+    """The two-channel oscilloscope, which may average neighbouring conversions into one point.
+
+    Its noise has a white part, of which averaging leaves a root, and one that stays. Averaging
+    gains a bit of resolution with each factor of four, as the white noise dithers the converter:
+    with less than half a step of it (1/2 / 2^adc_bits of the range) that is too good to be true.
+    """
 
     clock_ppm: float = Field(7.0, ge=-500, le=500)
-    adc_bits: int = Field(12, ge=8, le=16)
-    noise_of_range: float = Field(2e-4, ge=0)  # rms of its own noise over its full range
+    adc_bits: int = Field(12, ge=8, le=16)  # of one conversion
+    most_bits: int = Field(12, ge=8, le=16)  # of an averaged point
+    conversion_rate_hz: float = Field(1e9, gt=0)
+    noise_of_range: float = Field(2e-4, ge=0)  # rms over its full range, however much is averaged
+    conversion_noise_of_range: float = Field(0.0, ge=0)  # rms of one conversion, beside it
+
+    def averaged_at(self, rate_hz: float) -> int:
+        """Return how many conversions one point of high resolution is made of."""
+        return max(1, int(self.conversion_rate_hz / rate_hz))
+
+    def point_bits(self, averaged: int) -> int:
+        """Return the bits of a point that so many conversions were averaged into."""
+        gained = int(math.log2(averaged) / 2)
+        return max(self.adc_bits, min(self.most_bits, self.adc_bits + gained))
+
+    def point_noise_of_range(self, averaged: int) -> float:
+        """Return the noise of a point before it is rounded, rms over the full range.
+
+        The rounding of each conversion counts as noise when several of them are averaged.
+        """
+        white = math.pow(self.conversion_noise_of_range, 2)
+        if averaged > 1:
+            white += 0.25**self.adc_bits / 12
+        return math.sqrt(math.pow(self.noise_of_range, 2) + white / averaged)
+
+
+class LinePhysics(Physics):
+    """The serial line of the device.
+
+    Losses act in both clocks. The rest needs the paced one: in the free clock a device makes data
+    only as fast as they are read, so that nothing can be too slow or overflow.
+    """
+
+    baud: int = Field(0, ge=0)  # bits per second, 10 for a byte; 0: as fast as it is read
+    fifo_bytes: int = Field(4096, ge=64)  # of the device; a frame that finds no room is dropped
+    usb_latency_s: float = Field(0.0, ge=0, le=0.255)  # timer of the USB adapter; 0: none
+    loss_begins: float = Field(0.0, ge=0, le=1)  # probability that a burst begins after a frame
+    loss_ends: float = Field(1.0, gt=0, le=1)  # that it ends after a frame, all being lost in it
 
 
 class RigPhysics(Physics):
-    """All parts of one virtual rig."""
+    """All parts of one virtual rig.
+
+    ``clock`` is free, so that simulated time moves only when somebody asks for it, or paced, so
+    that it is that of the wall.
+    """
 
     source: SourcePhysics = SourcePhysics()
     fixture: FixturePhysics = FixturePhysics()
     electrode: ElectrodePhysics = ElectrodePhysics()
     amplifier: AmplifierPhysics = AmplifierPhysics()
     scope: ScopePhysics = ScopePhysics()
+    line: LinePhysics = LinePhysics()
+    clock: Literal["free", "paced"] = "free"
     lid_input: int = Field(0, ge=0)  # of the switch; closed while the lid is
 
     @property
@@ -160,7 +227,9 @@ class RigPhysics(Physics):
     def amplifier_network(self) -> Network:
         """From the device's terminals to its converter, in input-referred volts."""
         a = self.amplifier
-        high = butterworth(a.highpass_order, a.highpass_hz, "highpass")
+        high = Network()
+        if a.highpass_order:
+            high = butterworth(a.highpass_order, a.highpass_hz, "highpass")
         low = butterworth(a.lowpass_order, a.lowpass_hz, "lowpass")
         return high @ low @ Network(gain=a.gain)
 
@@ -173,6 +242,18 @@ class RigPhysics(Physics):
     def noise_density_v2_hz(self) -> float:
         """White noise at the device's terminals: amplifier, electrode, divider and generator."""
         return self.noise_density_in(self.fixture.through)
+
+    @property
+    def open_input_network(self) -> Network:
+        """From the noise of an open input's resistance to its terminals: R and C in parallel."""
+        a = self.amplifier
+        corner = 1 / (a.input_mohm * 1e6 * a.common_pf * 1e-12)
+        return Network((), (-corner,), corner)
+
+    @property
+    def open_input_density_v2_hz(self) -> float:
+        """White noise of an open input's resistance, before its capacitance."""
+        return johnson_density_v2_hz(self.amplifier.input_mohm * 1e6, self.fixture.temperature_k)
 
     def load_factor_in(self, state: StatePhysics) -> float:
         """Return the voltage at the loaded generator over its open-circuit voltage."""

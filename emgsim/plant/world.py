@@ -7,8 +7,8 @@ and a fraction of a sample; that fraction, and all noise from there on, are keye
 So the codes that follow a trigger depend on the seed alone, not on how long the device had been
 streaming before.
 
-Not modelled: mains, the 1/f part of the noise, the box-car of the scope's high-resolution mode,
-the bounce of relays, and what the device's filters remember from before the fixture changed.
+Not modelled: mains, the 1/f part of the noise, the bounce of relays, and what the device's filters
+remember from before the fixture changed.
 """
 
 from __future__ import annotations
@@ -25,13 +25,21 @@ from emgsim.johnson import johnson_density_v2_hz
 from emgsim.plant.analog import Network
 from emgsim.plant.lines import Noise, settled_line
 from emgsim.plant.parts import Amplifier, Floats, Generator, GeneratorSettings, Scope
-from emgsim.plant.physics import DECLARED_BAND_HZ, NO_DIVIDER, RigPhysics, StatePhysics
+from emgsim.plant.physics import (
+    DECLARED_BAND_HZ,
+    JITTER_SIGMAS,
+    NO_DIVIDER,
+    RigPhysics,
+    StatePhysics,
+)
+from emgsim.plant.signal_faults import Part, SignalFaults
 from emgsim.seeds import stream
 
 __all__ = ["GeneratorSettings", "World"]  # who makes a world sets its generator
 
 BLOCK_S = 0.010
 NOISE_STEPS = 4  # noise steps per device sample: the staircase's droop at 10 kHz is 0.04 dB
+LARGEST_STEP = 1 << 15  # numbers in one array of a step, so that they stay in the cache
 WARM_UP_BLOCKS = 20  # noise heard before a trigger, so that the high-pass has settled
 PEAK_PHASES = (np.arange(16) + 0.5) / 16  # instants in a point at which its peak is looked for
 RING_POINTS = 64  # that the generator's filter remembers
@@ -47,13 +55,16 @@ class World:
         How large everything is.
     seed
         Seed of the noise and of the converters' phases.
+    faults
+        What goes wrong on purpose on the signal's way.
     """
 
-    def __init__(self, physics: RigPhysics, seed: int) -> None:
+    def __init__(self, physics: RigPhysics, seed: int, faults: SignalFaults | None = None) -> None:
         self.physics = physics
         self.seed = seed
+        self.faults = SignalFaults() if faults is None else faults
         self.generator = Generator()
-        self.amplifier = Amplifier(physics.amplifier.rate_hz)
+        self.amplifier = Amplifier(physics.amplifier)
         self.scope = Scope(physics)
         self.lid_is_closed = True
         self.terminal_peak_v = 0.0
@@ -65,6 +76,7 @@ class World:
         self._has_divider = True
         self._recent = np.zeros(1)
         self._clock = simpy.Environment()  # counts blocks: whole numbers add up without rounding
+        self._until = 0
         self._clock.process(self._run())
         self._begin_burst()
 
@@ -81,9 +93,21 @@ class World:
         return self.block_samples / self._true_rate_hz
 
     def advance(self, seconds: float) -> None:
-        """Move simulated time by at least ``seconds``, in whole blocks."""
-        blocks = max(1, int(np.ceil(seconds / self.block_s - 1e-3)))
-        self._clock.run(until=int(self._clock.now) + blocks + 0.5)
+        """Move simulated time by at least ``seconds``, in whole blocks; the paced clock does not.
+
+        Instruments ask for it with every message, so that something happens while they are asked.
+        """
+        if self.physics.clock == "free":
+            self._move(max(1, int(np.ceil(seconds / self.block_s - 1e-3))))
+
+    def keep_pace(self, wall_s: float) -> None:
+        """Move simulated time to that of the wall, in whole blocks, and never back."""
+        self._move(int(wall_s / self.block_s) - int(self._clock.now))
+
+    def _move(self, n_blocks: int) -> None:
+        if n_blocks > 0:
+            self._until = int(self._clock.now) + n_blocks
+            self._clock.run(until=self._until + 0.5)
 
     def at(self, seconds: float, action: Callable[[], None]) -> None:
         """Do something at the start of the block in which a simulated time lies, or now."""
@@ -99,20 +123,45 @@ class World:
         The truth that a test of the alignment is measured against: sample 0 is the first one of
         the block in which the trigger took effect, so the first times are negative.
         """
-        return np.arange(n_samples) / self._true_rate_hz - self._start_s
+        times_s = np.arange(n_samples) / self._true_rate_hz - self._start_s
+        rng = stream(self.seed, "clock jitter", self.generator.n_triggers)
+        times_s = times_s + self._jitter_s(n_samples, rng)
+        step = self.faults.clock_step
+        if step is not None and step.playback == self.generator.n_triggers:
+            times_s[times_s >= step.at_s] += step.samples / self._true_rate_hz
+        return times_s
 
     def _later(self, blocks: float, action: Callable[[], None]) -> Process[simpy.Event, Any, None]:
         yield self._clock.timeout(blocks)
         action()
 
     def _run(self) -> Process[simpy.Event, Any, None]:
+        n_blocks = 1
         while True:
-            yield self._clock.timeout(1)
+            yield self._clock.timeout(n_blocks)
             if self.generator.is_waiting:
                 self.generator.is_waiting = False
                 self.generator.is_playing = True
                 self._begin_burst()
-            self._step()
+            n_blocks = self._blocks_at_once()
+            self._step(n_blocks)
+
+    def _blocks_at_once(self) -> int:
+        """Return how many blocks may be made together: nothing happens before the last of them.
+
+        A step costs far more than the samples of a short block, so a slow device would be hardly
+        faster than a quick one. The codes are the same however many there are.
+        """
+        if self.scope.state in {"armed", "running"}:
+            return 1  # the scope draws its noise block by block
+        last = min(float(self._until), self._clock.peek())
+        per_block = max(
+            NOISE_STEPS * self.block_samples,
+            self.amplifier.n_channels * self.block_samples,
+            round(self.block_s / self._period_s),
+        )
+        most = max(1, LARGEST_STEP // per_block)
+        return max(1, min(most, int(last - float(self._clock.now)) + 1))
 
     # ---- what somebody does to the rig
 
@@ -142,7 +191,8 @@ class World:
         source = self._source_line
         idle = self.generator.volts(np.array([source.state.step]))[0]
         self._wire_source(source.state.step, idle)
-        self._source_line.state = source.state  # its filter goes on, only its load has changed
+        if source.modes.poles.size == self._source_line.modes.poles.size:
+            self._source_line.state = source.state  # its filter goes on, only its load has changed
         self._wire_device(source.state.step, idle, before_v)
 
     # ---- wiring
@@ -155,6 +205,8 @@ class World:
         self._start_s = (latency + phase.uniform()) / self._true_rate_hz
         self._scope_phase = phase.uniform()
         self._scope_rng = stream(self.seed, "scope noise", burst)
+        self._channel_rng = stream(self.seed, "channel noise", burst)
+        self._jitter_rng = stream(self.seed, "clock jitter", burst)
         self._block = 0
         self._rate_hz = g.settings.rate_hz * (1 + p.source.clock_ppm * 1e-6)
         self._period_s = 1 / self._rate_hz
@@ -162,11 +214,14 @@ class World:
         self._wire_source(first_step, g.idle_v)
         self._noise = Noise(stream(self.seed, "amplifier noise", burst))
         self._series_noise = Noise(stream(self.seed, "series impedance noise", burst))
+        self._open_noise = Noise(stream(self.seed, "open input noise", burst))
         self._wire_device(first_step, g.idle_v, self._offset_v)
         n_steps = WARM_UP_BLOCKS * self.block_samples * NOISE_STEPS
         self._noise.warm_up(n_steps, self._offset_v)
         if self._has_series_noise:
             self._series_noise.warm_up(n_steps, 0.0)
+        if self.faults.broken_lead is not None:
+            self._open_noise.warm_up(n_steps, 0.0)
 
     def _wire_source(self, step: int, level_v: float) -> None:
         p, kind = self.physics, self.generator.settings.filter
@@ -176,7 +231,7 @@ class World:
 
     def _wire_device(self, step: int, level_v: float, offset_v: float) -> None:
         """Join source and device as the state says: what they heard before was constant."""
-        p, state, period_s = self.physics, self._state, 1 / (NOISE_STEPS * self._true_rate_hz)
+        p, state, period_s = self.physics, self._state, self._noise_period_s
         amplifier = p.amplifier_network
         device = p.input_network_in(state) @ amplifier
         paths = []
@@ -195,6 +250,14 @@ class World:
             shape = Network((), (-corner,), corner)  # R parallel to C
             density = johnson_density_v2_hz(state.series_ohm, p.fixture.temperature_k)
             self._series_noise.wire(shape @ amplifier, density, period_s, 0.0)
+        if self.faults.broken_lead is not None:
+            self._open_noise.wire(
+                p.open_input_network @ amplifier, p.open_input_density_v2_hz, period_s, 0.0
+            )
+
+    @property
+    def _noise_period_s(self) -> float:
+        return 1 / (NOISE_STEPS * self._true_rate_hz)
 
     @property
     def _has_series_noise(self) -> bool:
@@ -206,12 +269,12 @@ class World:
 
     # ---- one block
 
-    def _step(self) -> None:
-        """Make one block of every output."""
-        times_s = (
-            self._block * self.block_samples + np.arange(self.block_samples)
-        ) / self._true_rate_hz
-        end_s = (self._block + 1) * self.block_samples / self._true_rate_hz
+    def _step(self, n_blocks: int) -> None:
+        """Make the next blocks of every output."""
+        first, n_samples = self._block * self.block_samples, n_blocks * self.block_samples
+        times_s = (first + np.arange(n_samples)) / self._true_rate_hz
+        times_s = times_s + self._jitter_s(n_samples, self._jitter_rng)
+        end_s = (first + n_samples) / self._true_rate_hz
         scope_s = np.zeros(0)
         if self.scope.state == "armed" and self.generator.is_playing and self._block == 0:
             self.scope.state = "running"
@@ -219,22 +282,32 @@ class World:
             scope_s = self._start_s + self.scope.times_s(self._scope_phase, end_s - self._start_s)
         steps_end = int(np.floor((end_s - self._start_s) / self._period_s)) + 1
         steps = np.arange(self._source_line.state.step, steps_end)
-        held = self.generator.volts(steps)
+        held = self._gained("source", self._step_times_s(steps), self.generator.volts(steps))
         every_s = np.concatenate([times_s, scope_s])
-        device_v = self._clip(self._play(held, every_s) + self._hear(every_s))
-        peak_s = self._instants_of_a_peak(steps, held)
-        source_v = self._source_line.read(
-            held, self._period_s, np.concatenate([scope_s - self._start_s, peak_s])
-        )
-        self._note_peaks(source_v[scope_s.size :])
-        self.amplifier.put(self._convert(device_v[: times_s.size]))
+        led = self._gained("lead", self._step_times_s(steps), held)
+        heard_v = self._play(led, every_s) + self._hear(every_s, NOISE_STEPS * n_samples)
+        since_s = every_s - self._start_s
+        device_v = self._clip(self._gained("amplifier", since_s, heard_v), since_s)
+        source = self._source_line.drive(held, self._period_s)
+        if self._may_peak(held):
+            self._note_peak(source.peak(PEAK_PHASES))
+        self.amplifier.put(self._convert(device_v[: times_s.size], times_s - self._start_s))
         if scope_s.size:
             noise = self._scope_rng.standard_normal(scope_s.size)
-            seen_v = source_v[: scope_s.size] + self._source_noise_v * noise
+            noise_v = self._source_noise_v * np.sqrt(self.scope.n_instants)  # of their mean
+            seen_v = source.at(scope_s - self._start_s) + noise_v * noise
             monitor_v = device_v[times_s.size :] * self.physics.amplifier.analog_out_gain
             self.scope.put({1: seen_v, 2: monitor_v}, self._scope_rng)
         self._end_burst(end_s)
-        self._block += 1
+        self._block += n_blocks
+
+    def _jitter_s(self, n_samples: int, rng: np.random.Generator) -> Floats | float:
+        """Return by how much samples are late, none of them early, shape ``(n,)``; or 0."""
+        sigma_s = self.physics.amplifier.clock_jitter_s
+        if not sigma_s:
+            return 0.0
+        deviations = np.clip(rng.standard_normal(n_samples), -JITTER_SIGMAS, JITTER_SIGMAS)
+        return np.asarray(sigma_s * (deviations + JITTER_SIGMAS), dtype=np.float64)
 
     @property
     def _source_noise_v(self) -> float:
@@ -258,31 +331,32 @@ class World:
             total_v = total_v + line.read(held, self._period_s, times_s - self._start_s)
         return total_v
 
-    def _hear(self, times_s: Floats) -> Floats:
-        n_steps = self.block_samples * NOISE_STEPS
-        first = self._block * n_steps
-        heard_v = self._noise.hear(n_steps, self._offset_v, first, times_s)
+    def _hear(self, times_s: Floats, n_steps: int) -> Floats:
+        first = self._block * self.block_samples * NOISE_STEPS
+        at_s = np.asarray((first + np.arange(n_steps)) * self._noise_period_s) - self._start_s
+        level_v = self._offset_v + self.faults.hum_v(self.generator.n_triggers, at_s)
+        heard_v = self._noise.hear(n_steps, level_v, first, times_s)
+        if (lead := self.faults.broken_lead) is not None:
+            open_v = self._open_noise.hear(n_steps, 0.0, first, times_s)
+            acts = lead.acts(self.generator.n_triggers, times_s - self._start_s)
+            heard_v = heard_v + acts * open_v
         if self._has_series_noise:
             heard_v = heard_v + self._series_noise.hear(n_steps, 0.0, first, times_s)
         return heard_v
 
     # ---- what the device's terminals have seen
 
-    def _instants_of_a_peak(self, steps: NDArray[np.int64], held: Floats) -> Floats:
-        """Return instants inside the points, if a new peak at the terminals is possible there."""
+    def _may_peak(self, held: Floats) -> bool:
+        """Tell whether a new peak at the terminals is possible."""
         recent = np.concatenate([self._recent, held])
         self._recent = recent[-RING_POINTS:]
         differential_v, common_v = self._at_terminals(RINGING * float(np.max(np.abs(recent))))
-        if differential_v <= self.terminal_peak_v and common_v <= self.terminal_common_peak_v:
-            return np.zeros(0)
-        return np.asarray((steps[:-1, None] + PEAK_PHASES) * self._period_s).ravel()
+        return differential_v > self.terminal_peak_v or common_v > self.terminal_common_peak_v
 
-    def _note_peaks(self, source_v: Floats) -> None:
-        if not source_v.size:
-            return
-        peaks_v = self._at_terminals(max(float(source_v.max()), -float(source_v.min())))
-        self.terminal_peak_v = max(self.terminal_peak_v, peaks_v[0])
-        self.terminal_common_peak_v = max(self.terminal_common_peak_v, peaks_v[1])
+    def _note_peak(self, source_v: float) -> None:
+        differential_v, common_v = self._at_terminals(source_v)
+        self.terminal_peak_v = max(self.terminal_peak_v, differential_v)
+        self.terminal_common_peak_v = max(self.terminal_common_peak_v, common_v)
 
     def _at_terminals(self, source_v: float) -> tuple[float, float]:
         """Return the largest differential and common-mode voltage that a source peak makes."""
@@ -293,15 +367,27 @@ class World:
             source_v * self._state.common,
         )
 
-    def _clip(self, volts: Floats) -> Floats:
-        limit_v = self.physics.amplifier.clip_uv * 1e-6
-        return np.clip(volts, -limit_v, limit_v)
+    # ---- from the amplifier to the codes
 
-    def _convert(self, volts: Floats) -> NDArray[np.int32]:
-        a = self.physics.amplifier
-        half = 2 ** (a.adc_bits - 1)
-        codes = np.clip(np.rint(volts / (a.range_uv * 1e-6) * half), -half, half - 1)
-        return np.asarray(codes[:, None], dtype=np.int32)
+    def _step_times_s(self, steps: NDArray[np.int64]) -> Floats:
+        return np.asarray(steps * self._period_s, dtype=np.float64)
+
+    def _gained(self, part: Part, times_s: Floats, volts: Floats) -> Floats:
+        """Return what a part makes of volts at these times after the last trigger."""
+        return volts * self.faults.gain(part, self.generator.n_triggers, times_s)
+
+    def _clip(self, volts: Floats, times_s: Floats) -> Floats:
+        limit_v = self.physics.amplifier.clip_uv * 1e-6
+        volts = np.clip(volts, -limit_v, limit_v)
+        return self.faults.within("amplifier", self.generator.n_triggers, times_s, volts)
+
+    def _convert(self, volts: Floats, times_s: Floats) -> NDArray[np.int32]:
+        """Return the codes of volts at these times after the last trigger."""
+        playback = self.generator.n_triggers
+        volts = self._gained("converter", times_s, volts)
+        volts = self.faults.within("converter", playback, times_s, volts)
+        said = self.amplifier.convert(volts, self._channel_rng)
+        return self.faults.said(said, playback, times_s, 1 / self._true_rate_hz)
 
     def _end_burst(self, end_s: float) -> None:
         g = self.generator

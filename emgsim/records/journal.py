@@ -15,6 +15,8 @@ Kinds of lines, each with its data::
     plan          values                              the level plan
     capture       path, file, n_samples, gaps         what a path recorded
     alignment     path, values, fit                   fit: what a resumed run goes on with
+    diagnosis     name, path, part, start_s, stop_s, within_s, value, unit, statistic,
+                  threshold, todo, text               a fault of the rig, and how sure that is
     budget        path, rows                          [{"name", "uv_rms"}]
     findings      path, file, n_units
     score         path, rows                          one row per true unit, matched or not
@@ -62,7 +64,12 @@ BY_PATH = {
     "score": ("scores", "rows"),
     "strata": ("strata", "rows"),
 }
-LISTS = {"stage": "stages", "error": "errors", "resumed": "resumed"}
+LISTS = {
+    "stage": "stages",
+    "error": "errors",
+    "resumed": "resumed",
+    "diagnosis": "diagnoses",
+}
 SINGLE = ("run_started", "run_ended", "measurement", "file", "spool", "safe_state")
 KINDS = frozenset((*TABLES, *VALUES, *BY_PATH, *LISTS, *SINGLE))
 

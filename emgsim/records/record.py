@@ -48,6 +48,7 @@ class RunRecord:
     findings: dict[str, Line] = field(default_factory=dict)
     scores: dict[str, list[Line]] = field(default_factory=dict)
     strata: dict[str, list[Line]] = field(default_factory=dict)
+    diagnoses: tuple[Line, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     stages: tuple[Line, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
@@ -112,6 +113,8 @@ def _put(record: Line, kind: str, data: Line) -> None:
         record.setdefault(LISTS[kind], []).append(data)
     if kind == "resumed":  # it goes on: how it ended before is no longer how it ends
         record |= {"status": "aborted", "exit_code": None, "ended": ""}
+        if "align" not in data["done"]:  # it is diagnosed anew
+            record["diagnoses"] = []
 
 
 def _measurement(data: Line) -> Measurement:

@@ -21,6 +21,8 @@ from emgsim.running.resuming import Done
 class Playback:
     """One rig and the one playback on it, which may have been made before.
 
+    ``broken_off`` is what was caught of a playback that broke off, and its levels.
+
     Parameters
     ----------
     rig, seed
@@ -34,6 +36,7 @@ class Playback:
     def __init__(self, rig: Rig, seed: int, logbook: Logbook, done: Done) -> None:
         self._rig, self._seed, self._logbook, self._done = rig, seed, logbook, done
         self._journal = logbook.journal
+        self.broken_off: tuple[Catch, LevelPlan] | None = None
 
     def played(self, program: Program) -> Played:
         """Return what was captured of a program: played now, or kept from before.
@@ -102,6 +105,7 @@ class Playback:
                 play(station, program, plan, catch)
             except (EmgsimError, KeyboardInterrupt):
                 self._keep_raw(station, catch)
+                self.broken_off = catch, plan
                 raise
             played = Played.of(catch, plan, self._rig)
             played.write(self._logbook.folder)

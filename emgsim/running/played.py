@@ -33,18 +33,24 @@ class Played:
     monitor_v: Floats
     scope_rate_hz: float
     source_range_v: float  # full scale of the oscilloscope's channel on the source
+    others: Floats  # of the device's further channels, shape ``(n, n_channels - 1)``
+    n_bad_frames: int
+    n_repeated_frames: int
 
     @classmethod
     def of(cls, catch: Catch, plan: LevelPlan, rig: Rig) -> Self:
         """Return a playback that came to its end."""
-        scope = catch.scope_record()
+        scope, counts = catch.scope_record(), catch.device_counts()
         return cls(
             plan=plan,
-            counts=catch.device_counts()[:, 0],
+            counts=counts[:, 0],
             source_v=scope.source_v,
             monitor_v=scope.monitor_v,
             scope_rate_hz=scope.settings.rate_hz,
             source_range_v=scope.settings.channels[rig.capture.source_channel].range_v,
+            others=counts[:, 1:],
+            n_bad_frames=catch.device_blocks[-1].n_bad_frames,
+            n_repeated_frames=catch.device_blocks[-1].n_repeated_frames,
         )
 
     def write(self, folder: Path) -> None:
@@ -59,6 +65,8 @@ class Played:
                 source_v=self.source_v,
                 monitor_v=self.monitor_v,
                 scope=np.array([self.scope_rate_hz, self.source_range_v]),
+                others=self.others,
+                frames=np.array([self.n_bad_frames, self.n_repeated_frames]),
             )
 
     @classmethod
@@ -66,6 +74,7 @@ class Played:
         """Read what `write` wrote; the caller has compared its digest."""
         with np.load(folder / SPOOL, allow_pickle=False) as file:
             rate_hz, range_v = (float(value) for value in file["scope"])
+            n_bad, n_repeated = (int(value) for value in file["frames"])
             return cls(
                 plan=LevelPlan(**json.loads(str(file["plan"]))),
                 counts=file["counts"],
@@ -73,4 +82,7 @@ class Played:
                 monitor_v=file["monitor_v"],
                 scope_rate_hz=rate_hz,
                 source_range_v=range_v,
+                others=file["others"],
+                n_bad_frames=n_bad,
+                n_repeated_frames=n_repeated,
             )

@@ -9,15 +9,16 @@ from functools import partial
 
 from emgsim import chain
 from emgsim.align import Alignment
-from emgsim.bench.budget import Row, device_budget, loopback_budget
+from emgsim.bench.budget import Row
 from emgsim.bench.program import Program, program_for
 from emgsim.bench.rig import Rig
 from emgsim.detectors import Detector, detect
-from emgsim.errors import InputError
+from emgsim.errors import EmgsimError, InputError
 from emgsim.files.findings import read_findings
 from emgsim.files.npz import read_npz
 from emgsim.recording import Findings, Recording, Truth
 from emgsim.records.journal import Journal, Line, finite
+from emgsim.running.aligning import aligned, budgets, declared, tell_broken_off
 from emgsim.running.logbook import Logbook, Progress
 from emgsim.running.playback import Playback
 from emgsim.running.played import SPOOL, Played
@@ -79,7 +80,7 @@ class Stages:
             self._prepare(prepare)
         if "compare" not in self.done.stages:
             recording, truth = self._simulated()
-            recorded = self._recorded(program_for(recording))
+            recorded = self._recorded(program_for(recording, self.rig.profile.band_hz[1]))
             self._score((chain.Path(name="truth", recording=recording), *recorded), truth)
         if "judge" not in self.done.stages:
             self._judge()
@@ -119,51 +120,34 @@ class Stages:
     def _recorded(self, program: Program) -> tuple[chain.Path, chain.Path]:
         """Return the aligned loopback and device paths, as their files have them."""
         if "align" not in self.done.stages:
-            played = self.playback.played(program)
-            self._align(program, played)
+            self._align(program, self._played(program))
             (self.logbook.folder / SPOOL).unlink(missing_ok=True)
-        return self._path("loopback", FLAT), self._path("device", self._declared)
+        return self._path("loopback", FLAT), self._path("device", declared(self.rig))
 
-    @property
-    def _declared(self) -> BandResponse:
-        return chain.declared_response(self.rig.profile)
+    def _played(self, program: Program) -> Played:
+        """Return what was captured; of what broke off, tell what became of the link."""
+        try:
+            return self.playback.played(program)
+        except EmgsimError:
+            if self.playback.broken_off is not None:
+                tell_broken_off(self.rig, program, *self.playback.broken_off, self.logbook)
+            raise
 
     def _align(self, program: Program, played: Played) -> None:
         """Bring loopback, device and monitor onto the scenario's clock, and measure the chain."""
-        profile, ratio = self.rig.profile, self.rig.fixture.ratio
         with self.logbook.stage("align") as say:
-            align = partial(chain.path_of, program=program, duration_s=self.scenario.duration_s)
-            loopback = align("loopback", 1e6 * ratio * played.source_v, played.scope_rate_hz)
-            as_declared = partial(align, response=self._declared, band_hz=profile.band_hz)
-            device_uv = played.counts * profile.scale_uv_per_count
-            device = as_declared("device", device_uv, profile.rate_hz)
-            monitor_uv = 1e6 / self.rig.device.monitor_gain * played.monitor_v
-            monitor = as_declared("monitor", monitor_uv, played.scope_rate_hz)
-            for path in (loopback, device, monitor):
+            duration_s = self.scenario.duration_s
+            paths = aligned(self.rig, program, played, duration_s, self.logbook)
+            for path in paths.values():
                 self.logbook.keep(path.name, path.recording)
                 self._keep_alignment(path, program)
-            budgets = self._budgets(played)
-            self._measure_chain(loopback, budgets["loopback"])
-            self._measure_chain(device, budgets["device"])
-            self._measure(chain.raw_measurements(device, program))
-            self._measure(chain.monitor_measurements(monitor))
-            ppm = (f"{path.name} {path.aligned.clock_ppm:+.2f} ppm" for path in (loopback, device))
+            noise = budgets(self.rig, played)
+            self._measure_chain(paths["loopback"], noise["loopback"])
+            self._measure_chain(paths["device"], noise["device"])
+            self._measure(chain.raw_measurements(paths["device"], program))
+            self._measure(chain.monitor_measurements(paths["monitor"]))
+            ppm = (f"{n} {paths[n].aligned.clock_ppm:+.2f} ppm" for n in ("loopback", "device"))
             say(", ".join(ppm))
-
-    def _budgets(self, played: Played) -> dict[str, list[Row]]:
-        profile = self.rig.profile
-        return {
-            "loopback": loopback_budget(
-                played.plan, self.rig, rate_hz=played.scope_rate_hz, range_v=played.source_range_v
-            ),
-            "device": device_budget(
-                played.plan,
-                self.rig,
-                band_hz=profile.band_hz[1],
-                noise_uv_rms=profile.noise_uv_rms,
-                lsb_uv=profile.scale_uv_per_count,
-            ),
-        }
 
     def _measure_chain(self, path: chain.Path, budget: list[Row]) -> None:
         self._measure(chain.chain_measurements(path, budget))

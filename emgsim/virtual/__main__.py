@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         asyncio.run(serve(read_rig(options.rig), options.seed))
     except EmgsimError as error:
-        print(str(error).replace("\n", "; "), file=sys.stderr)
+        print("; ".join(line.strip() for line in str(error).splitlines()), file=sys.stderr)
         return error.exit_code
     return 0
 

@@ -86,7 +86,7 @@ def encode(
     codes: NDArray[np.int16],
     form: Literal["WORD", "BYTE"],
     *,
-    adc_bits: int,
+    bits: int,
     is_unsigned: bool,
     is_big_endian: bool,
 ) -> bytes:
@@ -95,7 +95,7 @@ def encode(
     Unsigned data never hold 0, which says that a point is missing; the lowest code is 1, which
     says that it was clipped.
     """
-    words = codes.astype(np.int32) << (WORD_BITS - adc_bits)
+    words = codes.astype(np.int32) << (WORD_BITS - bits)
     size = WORD_BITS
     if form == "BYTE":
         words, size = words >> 8, 8
@@ -105,7 +105,7 @@ def encode(
     return words.astype(f"{'>' if is_big_endian else '<'}{kind}{size // 8}").tobytes()
 
 
-def listed(codes: NDArray[np.int16], scale: Scale, adc_bits: int) -> bytes:
+def listed(codes: NDArray[np.int16], scale: Scale, bits: int) -> bytes:
     """Return converter codes as comma-separated volts."""
-    volts = (codes.astype(np.float64) * 2 ** (WORD_BITS - adc_bits)) * scale.increment_v
+    volts = (codes.astype(np.float64) * 2 ** (WORD_BITS - bits)) * scale.increment_v
     return b",".join(b"%.5E" % value for value in (volts + scale.origin_v).tolist())

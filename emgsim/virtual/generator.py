@@ -13,7 +13,6 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
-from emgsim.plant.parts import GeneratorSettings
 from emgsim.plant.world import World
 from emgsim.virtual.generator_tree import (
     CHANNEL_SETTINGS,
@@ -31,9 +30,9 @@ from emgsim.virtual.waveforms import (
     read_codes,
     read_values,
 )
+from emgsim.virtual.wired_output import WiredOutput
 
 IDENTITY = "Agilent Technologies,33522B,MY00000001,4.00-1.19-2.00-58-00"
-STEP_S = 0.010
 
 
 class VirtualGenerator:
@@ -45,13 +44,18 @@ class VirtualGenerator:
         The plant.
     has_source_error
         Queue ``-310,"System error"`` at every upload instead of storing it.
+    is_stuck
+        An output that is on stays on, whatever is said to it: its relay is welded.
     """
 
-    def __init__(self, world: World, *, has_source_error: bool = False) -> None:
-        self._world = world
+    def __init__(
+        self, world: World, *, has_source_error: bool = False, is_stuck: bool = False
+    ) -> None:
+        self._wired = WiredOutput(world)
         self._has_source_error = has_source_error
+        self._is_stuck = is_stuck
         self._memories = (WaveformMemory(), WaveformMemory())
-        self._played: tuple[GeneratorSettings, Codes | None] = (GeneratorSettings(), None)
+        self._outputs: tuple[Output, ...] = ()
         self.reset()
         self.engine = Engine(IDENTITY, self._commands(), self)
 
@@ -59,7 +63,10 @@ class VirtualGenerator:
 
     def reset(self) -> None:
         """Take the power-on settings: outputs off, a sine of 1 kHz and 100 mVpp into 50 ohm."""
+        were_on = [self._is_stuck and output.get("output_on") for output in self._outputs]
         self._outputs = tuple(Output(memory) for memory in self._memories)
+        for output, was_on in zip(self._outputs, were_on, strict=False):
+            output.put("output_on", was_on)
         self._shared: dict[str, Any] = {key: kind.default for _, key, kind in INSTRUMENT_SETTINGS}
         self._tell_plant()
 
@@ -69,42 +76,34 @@ class VirtualGenerator:
 
     def is_busy(self) -> bool:
         """Tell whether a burst that will end is playing."""
-        source = self._world.generator
-        return self._outputs[0].is_finite and (source.is_playing or source.is_waiting)
+        return self._wired.is_busy()
 
     def pass_time(self) -> None:
         """Let one block of simulated time pass."""
-        self._world.advance(STEP_S)
+        self._wired.pass_time()
 
     def settle(self) -> Generator[None, None, None]:
         """Play the burst to its end."""
-        while self.is_busy():
-            self.pass_time()
-            yield
+        yield from self._wired.settle()
 
     # ---- the plant
 
     def _tell_plant(self) -> None:
-        """Give the first channel's settings to the plant; continuous waveforms start anew."""
-        output, source = self._outputs[0], self._world.generator
-        settings, codes = output.plant_settings, output.codes
-        (old, old_codes), self._played = self._played, (settings, codes)
-        if settings == old and codes is old_codes:
-            return
-        if codes is not None:
-            source.set_waveform(codes)
-        if output.is_continuous or settings.cycles != old.cycles:
-            source.apply(GeneratorSettings(output_on=False))  # whatever plays ends here
-        source.apply(settings)
-        if output.is_continuous and codes is not None:
-            source.trigger()
+        """Give the first channel's settings to the plant."""
+        output = self._outputs[0]
+        self._wired.follow(
+            output.plant_settings,
+            output.codes,
+            is_continuous=output.is_continuous,
+            is_finite=output.is_finite,
+        )
 
     def _start(self, outputs: list[Output]) -> None:
         """Trigger outputs; the second one is wired to nothing, and silence stays silence."""
         if not outputs:
             raise ScpiError(-211)
-        if self._outputs[0] in outputs and self._outputs[0].codes is not None:
-            self._world.generator.trigger()
+        if self._outputs[0] in outputs:
+            self._wired.start()
 
     # ---- settings
 
@@ -131,6 +130,8 @@ class VirtualGenerator:
         return self._outputs[channel - 1].get(key)
 
     def _put(self, key: str, channel: int, value: Any) -> None:
+        if key == "output_on" and self._is_stuck and self._get(key, channel):
+            return
         try:
             self._outputs[channel - 1].put(key, value)
         finally:  # a value that was clipped and reported is in force all the same
@@ -213,9 +214,7 @@ class VirtualGenerator:
     def _abort(self, _: Call) -> None:
         """End a burst; a continuous waveform goes on."""
         if self._outputs[0].is_armed():
-            source = self._world.generator
-            source.apply(GeneratorSettings(output_on=False))
-            source.apply(self._played[0])
+            self._wired.abort()
 
 
 def _accept(_: Call) -> None:

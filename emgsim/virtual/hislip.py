@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from emgsim.virtual.firmware import Firmware
+from emgsim.virtual.listener import Listener
 from emgsim.virtual.parameters import ScpiError
 from emgsim.virtual.program import MAX_MESSAGE_BYTES
-from emgsim.virtual.scpi import Engine
 
 PACKET_BYTES = 1 << 20
 """Largest packet that a client may send; longer messages come in several."""
@@ -88,58 +89,38 @@ class _Session:
 
 
 class HislipServer:
-    """Serve an engine to any number of clients.
+    """Serve a firmware to any number of clients.
 
     Parameters
     ----------
-    engine
+    firmware
         The instrument.
-    is_silent
-        Accept connections and messages, and never run or answer one: a hung firmware.
     """
 
-    def __init__(self, engine: Engine, *, is_silent: bool = False) -> None:
-        self._engine = engine
-        self._is_silent = is_silent
+    def __init__(self, firmware: Firmware) -> None:
+        self._firmware = firmware
+        self._engine = firmware.engine
         self._sessions: dict[int, _Session] = {}
         self._next_number = 1
-        self._turn = asyncio.Lock()  # one message at a time, whoever sent it
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._listener = Listener(self._serve)
 
-    async def start(self) -> int:
-        """Listen on a port of 127.0.0.1 that the system chooses, and return it."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+    async def start(self) -> str:
+        """Listen on loopback and return the VISA resource."""
+        return f"TCPIP::127.0.0.1::hislip0,{await self._listener.start()}::INSTR"
 
     async def close(self) -> None:
         """Stop listening and hang up on every client."""
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._listener.close()
 
     # ---- connections
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Find out which channel a new connection is, and serve it until it ends."""
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
         try:
             async with aclosing(_packets(reader)) as packets:
                 await self._dispatch(packets, writer)
         except _ProtocolError as error:
             _send(writer, Kind.FATAL_ERROR, error.code, payload=str(error).encode("ascii"))
-        except (ConnectionError, asyncio.CancelledError):
-            pass  # the client, or the whole server, went away
-        finally:
-            with suppress(ConnectionError):
-                writer.close()
 
     async def _dispatch(
         self, packets: AsyncIterator[_Packet], writer: asyncio.StreamWriter
@@ -201,8 +182,7 @@ class HislipServer:
             await self._on_data(session, packet)
         elif packet.kind == Kind.TRIGGER:
             self._note_read(session, packet)
-            if not self._is_silent:
-                self._engine.trigger()
+            self._firmware.trigger()
         else:
             _refuse(session.sync, packet.kind)
 
@@ -228,22 +208,14 @@ class HislipServer:
         if n_bytes > MAX_MESSAGE_BYTES:
             self._engine.queue(ScpiError(-223, "a message may have 36 MB"))
             _send(session.sync, Kind.ERROR, TOO_LARGE, payload=b"Message too large")
-        elif not self._is_silent:
+        else:
             await self._run(session, message, packet.parameter)
 
     async def _run(self, session: _Session, message: bytes, number: int) -> None:
         """Run a message and send the answer, unless the client clears meanwhile."""
-        async with self._turn:
-            steps = self._engine.run(message)
-            answer = b""
-            while not session.is_clearing:
-                try:
-                    next(steps)
-                except StopIteration as stop:
-                    answer = stop.value
-                    break
-                await asyncio.sleep(0)
-            steps.close()
+        answer = await self._firmware.run(
+            message, lambda: session.is_clearing or session.sync.is_closing()
+        )
         if answer and not session.is_clearing:
             session.has_message = True
             self._answer(session, answer, number)

@@ -18,12 +18,27 @@ _TOLERANCE_V = 1e-9  # loads such as 75 ohm make limits that are no round number
 
 
 class Levels:
-    """Hold the levels of one output in open-circuit volts and show them for its load."""
+    """Hold the levels of one output in open-circuit volts and show them for its load.
 
-    def __init__(self) -> None:
-        self.vpp_open_v = 0.2
+    Parameters
+    ----------
+    vpp_open_v, load_ohm
+        What a reset sets.
+    min_vpp_open_v
+        Smallest amplitude.
+    """
+
+    def __init__(
+        self,
+        *,
+        vpp_open_v: float = 0.2,
+        load_ohm: float = 50.0,
+        min_vpp_open_v: float = MIN_VPP_OPEN_V,
+    ) -> None:
+        self.vpp_open_v = vpp_open_v
         self.offset_open_v = 0.0
-        self.load_ohm = 50.0
+        self.load_ohm = load_ohm
+        self._min_vpp_open_v = min_vpp_open_v
         self.is_dc = False
         self.is_limited = False
         self._limits_open_v = (-PEAK_OPEN_V, PEAK_OPEN_V)
@@ -53,10 +68,10 @@ class Levels:
         low, high = self._window
         swing = self._swing
         open_v = {
-            "vpp": (MIN_VPP_OPEN_V, high - low),
+            "vpp": (self._min_vpp_open_v, high - low),
             "offset": (low + swing / 2, high - swing / 2),
-            "high": (low + MIN_VPP_OPEN_V, high),
-            "low": (low, high - MIN_VPP_OPEN_V),
+            "high": (low + self._min_vpp_open_v, high),
+            "low": (low, high - self._min_vpp_open_v),
         }[name]
         return open_v[0] * self.shown, open_v[1] * self.shown
 
@@ -114,7 +129,7 @@ class Levels:
         else:
             sign = 1 if name == "high" else -1
             other = self.offset_open_v - sign * self.vpp_open_v / 2
-            self.vpp_open_v = max(sign * (open_v - other), MIN_VPP_OPEN_V)
+            self.vpp_open_v = max(sign * (open_v - other), self._min_vpp_open_v)
             self.offset_open_v = open_v - sign * self.vpp_open_v / 2
 
     def _fit_offset(self, reason: str) -> None:

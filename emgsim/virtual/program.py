@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Protocol
 
 _NEWLINE = 0x0A
 _HASH = 0x23
@@ -25,6 +26,20 @@ class Unit:
     arguments: tuple[bytes, ...]
 
 
+class Splitter(Protocol):
+    """What cuts a byte stream into program messages."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the message that is not complete yet."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take more bytes and return the messages that are now complete."""
+
+    def end(self) -> bytes:
+        """Return what is left at the end of a message that the wire marks, and start afresh."""
+
+
 class MessageSplitter:
     """Cut a byte stream into program messages, wherever the stream itself was cut.
 
@@ -36,6 +51,11 @@ class MessageSplitter:
         self._buffer = bytearray()
         self._scan = 0  # no message ends before this place
         self._quote = 0  # the quotation mark that is open there, or 0
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the message that is not complete yet."""
+        return len(self._buffer)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take more bytes and return the messages that are now complete, without newlines."""
@@ -96,13 +116,6 @@ def block_end(data: bytes | bytearray, at: int) -> int | None:
         return None
     length = int(digits)
     return at + 1 if length > MAX_MESSAGE_BYTES else at + 2 + n_digits + length
-
-
-def split_messages(payload: bytes) -> list[bytes]:
-    """Return the program messages in one END-terminated payload."""
-    splitter = MessageSplitter()
-    messages = splitter.feed(payload)
-    return [*messages, splitter.end()]
 
 
 def parse(message: bytes) -> list[Unit]:

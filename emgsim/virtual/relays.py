@@ -8,19 +8,16 @@ once: their bounce, `gpio` outputs and analogue inputs are not modelled.
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
-import tty
-from contextlib import suppress
 
 from emgsim.plant.world import World
+from emgsim.virtual.serial_line import CommandLines, SerialLine
 
 FIRMWARE = "00000008"
 ID = "SIMRELAY"
 N_RELAYS = 8
 _LONGEST_LINE = 64  # bytes; what is longer was never a command
-_READ_BYTES = 4096
+_LONGEST_BACKLOG = 4096  # bytes that wait for a reader
 _COMMAND = re.compile(r"(ver|id get|relay (?:on|off|read|readall|writeall)|gpio read)(?: (\w+))?")
 
 
@@ -36,28 +33,16 @@ class VirtualRelays:
     def __init__(self, world: World) -> None:
         self._world = world
         self._relays = frozenset[int]()
-        self._line = bytearray()
-        self._is_open = False
+        self._commands = CommandLines(b"\r", longest=_LONGEST_LINE)
+        self._line = SerialLine(self._hear)
 
     def open(self) -> str:
         """Open the pseudo-terminal and return the path that a serial port is opened with."""
-        # The slave stays open here too: without it the master fails whenever a host closes it.
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        os.set_blocking(self._master, False)
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._master, self._read)
-        self._is_open = True
-        return os.ttyname(self._slave)
+        return self._line.open()
 
     def close(self) -> None:
         """Hang up; the relays stay as they are."""
-        if not self._is_open:
-            return
-        self._is_open = False
-        self._loop.remove_reader(self._master)
-        os.close(self._master)
-        os.close(self._slave)
+        self._line.close()
 
     def answer(self, line: str) -> str | None:
         """Obey a command and return its answer; None where there is none."""
@@ -95,19 +80,13 @@ class VirtualRelays:
         self._relays = relays
         self._world.set_relays(relays)
 
-    def _read(self) -> None:
-        try:
-            self._line += os.read(self._master, _READ_BYTES)
-        except BlockingIOError:
-            return
-        while b"\r" in self._line:
-            line, _, rest = self._line.partition(b"\r")
-            self._line = bytearray(rest)
+    def _hear(self, data: bytes) -> None:
+        for line in self._commands.feed(data):
             self._reply(line.decode("ascii", "replace").strip("\n"))
-        del self._line[:-_LONGEST_LINE]
 
     def _reply(self, line: str) -> None:
         answer = self.answer(line)
         lines = [line] if answer is None else [line, answer]
-        with suppress(BlockingIOError):  # nobody reads: a real port loses it too
-            os.write(self._master, "".join(f"{text}\n\r" for text in lines).encode() + b">")
+        if self._line.n_waiting > _LONGEST_BACKLOG:  # nobody reads: a real port loses it too
+            self._line.discard()
+        self._line.send("".join(f"{text}\n\r" for text in lines).encode() + b">")

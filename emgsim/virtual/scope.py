@@ -1,9 +1,10 @@
-"""Twin of a Keysight InfiniiVision scope with two channels, in its high-resolution mode.
+"""Twin of a Keysight InfiniiVision scope with two channels.
 
 Channel 1 listens to the generator, channel 2 to the amplifier's monitor output, and the external
-trigger to the generator's sync. Modelled: single acquisitions of that trigger. Not modelled:
+trigger to the generator's sync. Modelled: single acquisitions of that trigger, normal ones and
+those of high resolution, which averages the conversions between two points. Not modelled:
 points before the trigger (the record begins there, and ``XORigin`` says so), triggers from a
-channel or by the automatic sweep, averaging, measurements, pictures.
+channel or by the automatic sweep, other types and time bases, segments, measurements, pictures.
 
 A query that needs a finished record lets simulated time pass until there is one; if it can never
 come it answers an empty block, or 0, and queues -230.
@@ -29,57 +30,13 @@ from emgsim.virtual.acquisition import (
     plan,
     scale_of,
 )
-from emgsim.virtual.parameters import Choice, Kind, Number, ScpiError, Switch, write_block
+from emgsim.virtual.parameters import Kind, Number, ScpiError, write_block
+from emgsim.virtual.scope_tree import CHANNEL_SETTINGS, SETTINGS
 from emgsim.virtual.scpi import Call, Command, Engine, Steps, setting
 
 IDENTITY = "KEYSIGHT TECHNOLOGIES,DSO-X 3012G,MY00000002,07.60.2023120100"
 STEP_S = 0.010
 RUNNING, WAITING_FOR_TRIGGER = 8, 32  # of the operation condition register
-
-_CHANNELS = ("CHANnel1", "CHANnel2")
-
-SETTINGS: tuple[tuple[str, str, Kind], ...] = (
-    ("ACQuire:TYPE", "acquire_type", Choice(("NORMal", "HRESolution"), "HRES")),
-    ("ACQuire:MODE", "acquire_mode", Choice(("RTIMe",), "RTIM")),
-    ("ACQuire:DIGitizer", "digitizer_on", Switch()),
-    ("ACQuire:SRATe[:ANALog]:AUTO", "rate_auto", Switch(True)),
-    ("ACQuire:COMPlete", "complete_pct", Number(100, 100, 100)),
-    ("TIMebase:MODE", "timebase_mode", Choice(("MAIN",), "MAIN")),
-    ("TIMebase:RANGe", "range_s", Number(1e-6, 500, 1e-3, "S")),
-    ("TIMebase:POSition", "position_s", Number(-500, 500, 0, "S")),
-    ("TIMebase:REFerence", "reference", Choice(("LEFT", "CENTer", "RIGHt"), "CENT")),
-    ("TRIGger:MODE", "trigger_mode", Choice(("EDGE",), "EDGE")),
-    ("TRIGger:SWEep", "sweep", Choice(("AUTO", "NORMal"), "AUTO")),
-    ("TRIGger:HOLDoff", "holdoff_s", Number(4e-8, 10, 4e-8, "S")),
-    ("TRIGger:NREJect", "noise_reject", Switch()),
-    ("TRIGger:HFReject", "high_reject", Switch()),
-    ("TRIGger[:EDGE]:SOURce", "trigger_source", Choice((*_CHANNELS, "EXTernal"), "CHAN1")),
-    ("TRIGger[:EDGE]:LEVel", "trigger_level_v", Number(-40, 40, 0, "V")),
-    ("TRIGger[:EDGE]:SLOPe", "trigger_slope",
-     Choice(("POSitive", "NEGative", "EITHer", "ALTernate"), "POS")),
-    ("TRIGger[:EDGE]:COUPling", "trigger_coupling", Choice(("DC", "AC", "LFReject"), "DC")),
-    ("TRIGger[:EDGE]:REJect", "trigger_reject", Choice(("OFF", "LFReject", "HFReject"), "OFF")),
-    ("EXTernal:RANGe", "external_range_v", Number(1.6, 16, 8, "V")),
-    ("EXTernal:PROBe", "external_probe", Number(0.001, 10_000, 1)),
-    ("WAVeform:SOURce", "source", Choice(_CHANNELS, "CHAN1")),
-    ("WAVeform:FORMat", "form", Choice(("WORD", "BYTE", "ASCii"), "BYTE")),
-    ("WAVeform:BYTeorder", "byte_order", Choice(("LSBFirst", "MSBFirst"), "MSBF")),
-    ("WAVeform:UNSigned", "is_unsigned", Switch(True)),
-    ("WAVeform:POINts:MODE", "points_mode", Choice(("NORMal", "MAXimum", "RAW"), "NORM")),
-    ("SYSTem:HEADer", "header_on", Switch()),
-)  # fmt: skip
-"""Settings that the scope has once."""
-
-CHANNEL_SETTINGS: tuple[tuple[str, str, Kind], ...] = (
-    ("CHANnel#:OFFSet", "offset_v", Number(-40, 40, 0, "V")),
-    ("CHANnel#:COUPling", "coupling", Choice(("AC", "DC"), "DC")),
-    ("CHANnel#:DISPlay", "is_shown", Switch(True)),
-    ("CHANnel#:BWLimit", "is_band_limited", Switch()),
-    ("CHANnel#:INVert", "is_inverted", Switch()),
-    ("CHANnel#:IMPedance", "impedance", Choice(("ONEMeg", "FIFTy"), "ONEM")),
-    ("CHANnel#:UNITs", "unit", Choice(("VOLT", "AMPere"), "VOLT")),
-)
-"""Settings that each channel has, besides its range and its probe."""
 
 DIVISIONS_S, DIVISIONS_V = 10, 8
 _PROBE = Number(0.001, 10_000, 1)
@@ -107,7 +64,9 @@ class VirtualScope:
         self._values = {key: kind.default for _, key, kind in SETTINGS}
         self._values |= {"points": None, "rate_hz": MAX_RATE_HZ}
         plain = {key: kind.default for _, key, kind in CHANNEL_SETTINGS}
-        self._channels = [plain | {"range_v": 8.0, "probe": 1.0} for _ in _CHANNELS]
+        self._channels = [
+            plain | {"range_v": 8.0, "probe": 1.0, "label": str(number)} for number in (1, 2)
+        ]
         self._acquisition = None
         self._has_trigger_event = False
         self._world.scope.stop()
@@ -199,6 +158,24 @@ class VirtualScope:
     def _put_time_scale(self, _: int, value: float) -> None:
         self._values["range_s"] = value * DIVISIONS_S
 
+    def _channel_setup(self, call: Call) -> str:
+        """Answer all settings of a channel, in the form in which they could be sent back."""
+        values = self._channels[call.suffix - 1]
+        return (
+            f":CHAN{call.suffix}:RANG {values['range_v']:+.2E};OFFS {values['offset_v']:+.5E};"
+            f"COUP {values['coupling']};IMP {values['impedance']};DISP {values['is_shown']:d};"
+            f"BWL {values['is_band_limited']:d};INV {values['is_inverted']:d};"
+            f'LAB "{values["label"]}";UNIT {values["unit"]};PROB {values["probe"]:+.4E};'
+            f"PROB:SKEW +0.00E+00;STYP SING"
+        )
+
+    def _time_base_setup(self, _: Call) -> str:
+        values = self._values
+        return (
+            f":TIM:MODE {values['timebase_mode']};REF {values['reference']};"
+            f"MAIN:RANG {values['range_s']:+.2E};POS {values['position_s']:+.5E}"
+        )
+
     # ---- run control
 
     def _run_commands(self) -> tuple[Command, ...]:
@@ -209,6 +186,8 @@ class VirtualScope:
             Command("STOP", lambda _: self._world.scope.stop()),
             Command("OPERegister:CONDition?", self._condition),
             Command("TER?", self._trigger_event),
+            Command("CHANnel#?", self._channel_setup),
+            Command("TIMebase?", self._time_base_setup),
             Command("ACQuire:SRATe[:ANALog]", self._put_rate, 1, 1),
             Command("ACQuire:SRATe[:ANALog]?", lambda _: f"{self._present().rate_hz:+.9E}"),
             Command("ACQuire:POINts?", lambda _: f"{self._present().n_points:+d}"),
@@ -241,6 +220,10 @@ class VirtualScope:
         """Arm; the plant counts from the trigger, so what is skipped is acquired too."""
         if self._values["trigger_source"] != "EXT":
             raise ScpiError(-221, "only the external trigger is wired")
+        is_known = self._values["acquire_type"] in ("NORM", "HRES")
+        plain = self._values["acquire_mode"] == "RTIM" and self._values["timebase_mode"] == "MAIN"
+        if not (is_known and plain):
+            raise ScpiError(-221, "only normal and high resolution, in real time, are modelled")
         planned = self._planned()
         if not planned.n_points or not planned.ranges_v:
             raise ScpiError(-221, "nothing after the trigger is on the screen")
@@ -252,7 +235,13 @@ class VirtualScope:
             n_points=planned.n_skipped + planned.n_points,
             ranges_v={n: value / probes[n] for n, value in planned.ranges_v.items()},
             offsets_v={n: value / probes[n] for n, value in planned.offsets_v.items()},
+            averaged=self._averaged(planned.rate_hz),
         )
+
+    def _averaged(self, rate_hz: float) -> int:
+        """Return how many conversions one point is made of."""
+        is_averaging = self._values["acquire_type"] == "HRES"
+        return self._world.physics.scope.averaged_at(rate_hz) if is_averaging else 1
 
     def _poll(self) -> str:
         """Return the state of the plant's scope; a poll lets time pass while it is running."""
@@ -322,7 +311,7 @@ class VirtualScope:
 
     def _preamble(self, _: Call) -> str:
         form = {"BYTE": 0, "WORD": 1, "ASC": 4}[self._values["form"]]
-        kind = {"NORM": 0, "HRES": 3}[self._values["acquire_type"]]
+        kind = {"NORM": 0, "PEAK": 1, "AVER": 2, "HRES": 3}[self._values["acquire_type"]]
         scale = self._scale()
         return (
             f"{form:+d},{kind:+d},{self._n_sent():+d},+1,"
@@ -332,13 +321,13 @@ class VirtualScope:
 
     def _data(self, _: Call) -> Steps:
         codes = yield from self._finished()
-        values, adc_bits = self._values, self._world.physics.scope.adc_bits
+        values, bits = self._values, self._world.scope.bits
         if values["form"] == "ASC":
-            return write_block(listed(codes, self._scale(), adc_bits))
+            return write_block(listed(codes, self._scale(), bits))
         data = encode(
             codes,
             values["form"],
-            adc_bits=adc_bits,
+            bits=bits,
             is_unsigned=values["is_unsigned"],
             is_big_endian=values["byte_order"] == "MSBF",
         )

@@ -15,7 +15,7 @@ from itertools import product
 from typing import Any, Protocol, TypeAlias
 
 from emgsim.virtual.parameters import Kind, Number, ScpiError, short_form
-from emgsim.virtual.program import parse, split_messages
+from emgsim.virtual.program import MessageSplitter, Splitter, Unit, parse
 
 ERROR_QUEUE_DEPTH = 20
 
@@ -163,12 +163,24 @@ class Engine:
         What ``*RST``, ``*TRG`` and ``*OPC`` act on.
     channels
         Largest number that a header may carry.
+    splitter, parse
+        How bytes are cut into messages, and a message into units, where the instrument has rules
+        of its own; wires that do not mark the end of a message cut with the same splitter.
     """
 
     def __init__(
-        self, identity: str, commands: Iterable[Command], device: Device, channels: int = 2
+        self,
+        identity: str,
+        commands: Iterable[Command],
+        device: Device,
+        channels: int = 2,
+        *,
+        splitter: Callable[[], Splitter] = MessageSplitter,
+        parse: Callable[[bytes], list[Unit]] = parse,
     ) -> None:
-        self._identity = identity
+        self.identity = identity
+        self.splitter = splitter
+        self._parse = parse
         self._device = device
         self._channels = channels
         self._errors: deque[ScpiError] = deque()
@@ -193,7 +205,8 @@ class Engine:
     def run(self, payload: bytes) -> Generator[None, None, bytes]:
         """Run one payload; every yield is a moment at which others may be served."""
         answers = []
-        for message in split_messages(payload):
+        splitter = self.splitter()
+        for message in (*splitter.feed(payload), splitter.end()):
             replies = yield from self._run_message(message)
             if replies:
                 answers.append(b";".join(replies) + b"\n")
@@ -203,7 +216,7 @@ class Engine:
         """Run the units of one message; a command error discards the rest, as the standard says."""
         replies: list[bytes] = []
         path: list[str] = []
-        for unit in parse(message):
+        for unit in self._parse(message):
             try:
                 command, suffix, path = self._find(unit.header, path)
                 reply = self._call(command, Call(suffix, unit.arguments))
@@ -293,7 +306,7 @@ class Engine:
 
     def _common_commands(self) -> tuple[Command, ...]:
         return (
-            Command("*IDN?", lambda _: self._identity),
+            Command("*IDN?", lambda _: self.identity),
             Command("*OPT?", lambda _: "0"),
             Command("*TST?", lambda _: "+0"),
             Command("*RST", lambda _: self._device.reset()),

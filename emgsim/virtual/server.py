@@ -9,35 +9,28 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from emgsim.errors import InputError
+from emgsim.plant.faults import Faults
 from emgsim.plant.physics import RigPhysics
 from emgsim.plant.world import World
-from emgsim.virtual.amplifier import AmplifierFaults, VirtualAmplifier
-from emgsim.virtual.generator import VirtualGenerator
-from emgsim.virtual.hislip import HislipServer
+from emgsim.virtual import twins
+from emgsim.virtual.firmware import Firmware
 from emgsim.virtual.relays import VirtualRelays
-from emgsim.virtual.scope import VirtualScope
+from emgsim.virtual.wires import SERVERS, Wires
 
+DRIVERS = {
+    "source": "keysight.33500",
+    "capture": "keysight.infiniivision",
+    "device": "serial.frames",
+}
+PROFILE = "na1"
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class Faults(BaseModel):
-    """Say what goes wrong on purpose; by default nothing does."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    drop_every_n_frames: int = Field(0, ge=0)  # of the amplifier; 0 = never
-    hang_up_after_frames: int = Field(0, ge=0)  # of the amplifier; 0 = never
-    source_error: bool = False  # the generator queues -310 at every upload
-    source_silent: bool = False  # the generator accepts connections and never answers
-    divider_removed_at_s: float | None = Field(None, ge=0)  # of simulated time; 0: never was in
-    lid_opens_at_s: float | None = Field(None, ge=0)  # of simulated time
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +39,10 @@ class RigFile:
 
     physics: RigPhysics
     faults: Faults
+    wires: Wires = field(default_factory=Wires)
+    make_source: twins.MakeEngine = twins.SOURCES[DRIVERS["source"]]
+    make_capture: twins.MakeEngine = twins.CAPTURES[DRIVERS["capture"]]
+    make_device: twins.MakePort = twins.DEVICES[DRIVERS["device"], PROFILE]
     has_switch: bool = False  # a relay box, and not a person
 
 
@@ -64,21 +61,29 @@ class Addresses:
 
 
 def read_rig(path: Path) -> RigFile:
-    """Return the table ``virtual`` of a rig in JSON: the physics, and ``faults`` among them.
+    """Return what a rig in JSON says of its virtual hardware.
 
-    A table ``switch`` beside it that names a resource asks for a relay box.
+    The table ``virtual`` holds the physics and the ``wires``; ``faults`` may stand in it or beside
+    it. The tables ``source``, ``capture`` and ``device`` name the drivers whose twins are wanted,
+    and a table ``switch`` that names a resource asks for a relay box.
 
     Raises
     ------
     InputError
-        If the file cannot be read, or something in it is unknown or out of range.
+        If the file cannot be read, something in it is unknown or out of range, or a driver that it
+        names has no twin.
     """
     try:
         content = json.loads(path.read_text("utf-8"))
         table: dict[str, Any] = dict(content["virtual"])
         faults = Faults.model_validate(table.pop("faults", content.get("faults", {})))
+        wires = Wires.model_validate(table.pop("wires", {}))
         switch = dict(content.get("switch") or {})
-        return RigFile(RigPhysics.model_validate(table), faults, bool(switch.get("resource")))
+        physics = RigPhysics.model_validate(table)
+        makers = _makers(content)
+        return RigFile(physics, faults, wires, *makers, has_switch=bool(switch.get("resource")))
+    except InputError as error:
+        raise InputError(error.what, where=f"{path}, {error.where}", todo=error.todo) from error
     except ValidationError as error:
         raise InputError(_mistakes(error), where=str(path)) from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -86,6 +91,19 @@ def read_rig(path: Path) -> RigFile:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = "the rig file must be an object with an object 'virtual'"
         raise InputError(what, where=str(path)) from error
+
+
+def _makers(
+    content: dict[str, Any],
+) -> tuple[twins.MakeEngine, twins.MakeEngine, twins.MakePort]:
+    """Return what makes the twins of the drivers that a rig names; where it names none, ours."""
+    source, capture, device = (dict(content.get(role) or {}) for role in DRIVERS)
+    device_driver = str(device.get("driver", DRIVERS["device"]))
+    return (
+        twins.source(str(source.get("driver", DRIVERS["source"]))),
+        twins.capture(str(capture.get("driver", DRIVERS["capture"]))),
+        twins.device(device_driver, str(device.get("profile", PROFILE))),
+    )
 
 
 def _mistakes(error: ValidationError) -> str:
@@ -101,18 +119,21 @@ class VirtualRig:
     Parameters
     ----------
     rig
-        The physics and the faults.
+        The physics, the faults, and what makes the twins.
     seed
         Seed of the plant's noise.
     """
 
     def __init__(self, rig: RigFile, seed: int) -> None:
-        self.world = world = World(rig.physics, seed)
-        generator = VirtualGenerator(world, has_source_error=rig.faults.source_error)
-        faults = AmplifierFaults(rig.faults.drop_every_n_frames, rig.faults.hang_up_after_frames)
-        self._source = HislipServer(generator.engine, is_silent=rig.faults.source_silent)
-        self._capture = HislipServer(VirtualScope(world).engine)
-        self._amplifier = VirtualAmplifier(world, faults)
+        self.world = world = World(rig.physics, seed, rig.faults.signal)
+        faults, wires = rig.faults, rig.wires
+        source = Firmware(
+            rig.make_source(world, faults), faults.source, is_silent=faults.source_silent
+        )
+        capture = Firmware(rig.make_capture(world, faults), faults.capture)
+        self._source = SERVERS[wires.source](source)
+        self._capture = SERVERS[wires.capture](capture)
+        self._device = rig.make_device(world, faults)
         self._relays = VirtualRelays(world) if rig.has_switch else None
         if rig.faults.divider_removed_at_s is not None:
             world.at(rig.faults.divider_removed_at_s, world.remove_divider)
@@ -122,23 +143,19 @@ class VirtualRig:
     async def start(self) -> Addresses:
         """Open all ports, on loopback, and return where they are."""
         return Addresses(
-            source=_resource(await self._source.start()),
-            capture=_resource(await self._capture.start()),
-            device=self._amplifier.open(),
+            source=await self._source.start(),
+            capture=await self._capture.start(),
+            device=self._device.open(),
             switch="" if self._relays is None else self._relays.open(),
         )
 
     async def close(self) -> None:
         """Close all ports and every connection."""
-        self._amplifier.close()
+        self._device.close()
         if self._relays is not None:
             self._relays.close()
         await self._source.close()
         await self._capture.close()
-
-
-def _resource(port: int) -> str:
-    return f"TCPIP::127.0.0.1::hislip0,{port}::INSTR"
 
 
 async def serve(rig: RigFile, seed: int) -> None:

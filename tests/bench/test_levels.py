@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from emgsim.bench.levels import plan_levels
+from emgsim.bench.levels import plan_levels, share_in_band
 from emgsim.bench.program import Program
 from emgsim.bench.rig import Rig
 from emgsim.errors import SafetyError, UsageError
@@ -114,3 +114,26 @@ def test_the_table_holds_every_number_of_the_plan(rig: Rig):
     assert table["vpp_open_v"] == plan.vpp_open_v
     assert set(table) == set(plan.__dataclass_fields__)
     assert all(isinstance(value, float | int) for value in table.values())
+
+
+def tones(*peaks_uv_at_hz: tuple[float, float]) -> Program:
+    """Return one second of tones between two markers of silence."""
+    t = np.arange(round(RATE_HZ)) / RATE_HZ
+    total_uv = sum(peak * np.sin(2 * np.pi * hz * t) for peak, hz in peaks_uv_at_hz)
+    nothing = np.zeros(1)
+    return Program(samples_uv=np.asarray(total_uv), rate_hz=RATE_HZ, recording_start_s=0.0,
+                   markers=((0.0, nothing), (1.0, nothing)))
+
+
+def test_a_device_that_does_not_pass_the_recording_is_not_judged_by_it(rig: Rig):
+    """Tones of 300 and 400 uV: 9 and 16 parts of the power; 36 % lie below 65 Hz."""
+    program = tones((300.0, 20.0), (400.0, 500.0))
+    assert share_in_band(program, 65.0) == pytest.approx(0.36)
+    with pytest.raises(UsageError, match="up to 65 Hz, where 36 % of the recording's power lies"):
+        plan_levels(program, rig, Generator(), 65.0)
+    plan_levels(program, rig, Generator(), 600.0)
+
+
+def test_silence_lies_in_every_band(rig: Rig):
+    """A recording of nothing is no reason to refuse a device."""
+    assert share_in_band(tones((0.0, 20.0)), 65.0) == 1.0

@@ -253,3 +253,9 @@ def test_muscles_stand_in_a_table_with_the_worst_below(rig: Rig, outlook: Outloo
 def test_volts_are_written_in_a_fitting_unit(value_v: float, text: str) -> None:
     """V, mV or uV, four digits."""
     assert volts(value_v) == text
+
+
+def test_a_device_with_too_narrow_a_band_is_foretold() -> None:
+    """A Cyton passes up to 65 Hz: a tone of 100 Hz would be refused as the run refuses it."""
+    refusals = foresee(sine(1000.0), load_rig("virtual-cyton")).refusals
+    assert any("0 % lie in the device's band, up to 65 Hz: 50 % must" in why for why in refusals)

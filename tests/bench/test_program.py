@@ -58,21 +58,41 @@ def test_a_program_lasts_whole_milliseconds_within_a_sample(duration_s, rate_hz)
     np.testing.assert_array_equal(program.samples_uv[at : at + emg.n_samples], emg.samples_uv[:, 0])
 
 
-@pytest.mark.parametrize("rate_hz", [8_000.0, 23_437.5, 48_000.0])
-def test_markers_are_unlike_each_other_and_like_themselves(rate_hz):
+@pytest.mark.parametrize(
+    ("rate_hz", "corner_hz"),
+    [
+        (8_000.0, np.inf),
+        (23_437.5, np.inf),
+        (48_000.0, np.inf),
+        (48_000.0, 1_800.0),
+        (48_000.0, 480.0),
+        (24_000.0, 65.0),
+    ],
+)
+def test_markers_are_unlike_each_other_and_like_themselves(rate_hz, corner_hz):
     """No lag and no sign makes one marker look like the other, or like itself shifted.
 
     Half of one is half of the other, so half the energy agrees at one lag; more never does.
     """
-    one, other = markers(rate_hz)
+    one, other = markers(rate_hz, corner_hz)
     energy = float(one @ one)
     assert float(other @ other) == pytest.approx(energy, rel=0.01)
     across = np.abs(correlate(one, other, method="fft")) / energy
     assert across.max() < 0.51
     alike = np.abs(correlate(one, one, method="fft")) / energy
-    far = np.abs(np.arange(alike.size) - (one.size - 1)) > 0.005 * rate_hz
+    far_s = max(0.005, 2 / min(corner_hz, 6_000.0))  # beyond the main lobe
+    far = np.abs(np.arange(alike.size) - (one.size - 1)) > far_s * rate_hz
     assert alike[far].max() < 0.3
     assert alike.max() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("corner_hz", [65.0, 480.0, 1_800.0, 10_000.0])
+def test_a_device_hears_the_markers(corner_hz):
+    """Nine tenths of their energy lie below its upper corner, whatever that is."""
+    for shape in markers(RATE_HZ, corner_hz):
+        power = np.abs(np.fft.rfft(shape)) ** 2
+        hz = np.fft.rfftfreq(shape.size, 1 / RATE_HZ)
+        assert power[hz < corner_hz].sum() > 0.9 * power.sum()
 
 
 def test_the_halves_of_a_marker_are_mirror_images():

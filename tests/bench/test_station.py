@@ -98,12 +98,12 @@ def broken(rig: Rig) -> Rig:
     return rig.model_copy(update={"virtual": rig.virtual.model_copy(update={"source": source})})
 
 
-def test_a_server_that_does_not_start_is_a_link_error_and_leaves_nothing(rig, scratch, capfd):
-    """Impossible physics: the child's own message is on standard error, the exit code is 4."""
-    with pytest.raises(LinkError, match="did not start") as caught, ServedRig(broken(rig), 1):
+def test_a_rig_that_the_server_refuses_is_an_input_error_and_leaves_nothing(rig, scratch, capfd):
+    """Impossible physics: the child's own message is the error's, and told once."""
+    with pytest.raises(InputError, match="clock_ppm") as caught, ServedRig(broken(rig), 1):
         pytest.fail("started")
-    assert caught.value.exit_code == 4
-    assert "clock_ppm" in capfd.readouterr().err
+    assert str(scratch) not in str(caught.value)
+    assert not capfd.readouterr().err
     assert not list(scratch.glob(LEFT))
 
 

@@ -42,9 +42,16 @@ class ScriptedLink(ScpiLink):
         self.sent_blocks.append(values)
         return values.nbytes
 
-    def ask_block(self, message):
-        """Return the block of the next pair."""
-        return np.asarray(self._next(message), np.uint16)
+    def tell_bytes(self, header, payload):
+        """Take the next pair and keep the bytes."""
+        assert self._next(header) is None
+        self.sent_blocks.append(payload)
+        return len(payload)
+
+    def ask_bytes(self, message):
+        """Return the block of the next pair: bytes, or 16-bit words."""
+        answer = self._next(message)
+        return answer if isinstance(answer, bytes) else np.asarray(answer, np.uint16).tobytes()
 
     def close(self):
         """Note that the link was closed."""

@@ -1,8 +1,10 @@
 """The table of drivers, and entry points of other packages."""
 
+import ast
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +12,13 @@ from emgsim.errors import InputError
 from emgsim.instruments import base, drivers
 
 
-class Foreign:
-    """Stands for the driver of another package."""
+def members(protocol):
+    """Return the names of a protocol's members."""
+    return {name for name in vars(protocol) if not name.startswith("_")} | {"api", "open"}
 
-    api = 1
+
+Foreign = type("Foreign", (), dict.fromkeys(members(base.Source)) | {"api": 1})  # somebody else's
+Halfway = type("Halfway", (), dict.fromkeys(members(base.Source) - {"reset"}) | {"api": 1})
 
 
 class Outdated:
@@ -36,23 +41,42 @@ def offered(monkeypatch):
     return offer
 
 
-@pytest.mark.parametrize(
-    ("role", "name", "protocol"),
-    [
-        ("source", "keysight.33500", base.Source),
-        ("capture", "keysight.infiniivision", base.Capture),
-        ("device", "serial.frames", base.Device),
-        ("switch", "numato.relays", base.Switch),
-    ],
-)
-def test_each_driver_has_all_that_its_protocol_has(role, name, protocol):
+ALL_OF_OURS = [(role, name) for role, table in drivers.OURS.items() for name in table]
+
+
+@pytest.mark.parametrize(("role", "name"), ALL_OF_OURS)
+def test_each_driver_has_all_that_its_protocol_has(role, name):
     """A driver of ours is found by name and lacks no member of its protocol."""
     driver = drivers.load(role, name)
-    members = {m for m in vars(protocol) if not m.startswith("_")} | {"api"}
     assert driver.api == base.API
-    assert sorted(m for m in members if not hasattr(driver, m)) == []
+    assert [m for m in members(drivers.PROTOCOLS[role]) if not hasattr(driver, m)] == []
     assert callable(driver.open)
-    assert drivers.driver_names(role) == (name,)
+    assert name in drivers.driver_names(role)
+
+
+def imported_names(folders):
+    """Return the (package, name) pairs that tests use: from p import n, or p.n after import p."""
+    found = set()
+    for path in (path for folder in folders for path in folder.rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                package = node.module.partition(".")[0].lower()
+                found.update((package, alias.name) for alias in node.names)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                found.add((node.value.id.lower(), node.attr))
+    return found
+
+
+@pytest.mark.parametrize(("role", "name"), ALL_OF_OURS)
+def test_what_has_confirmed_a_twin_is_imported_by_a_test(role, name):
+    """A package of other people and a name in it; without such a test the label is unproven."""
+    proof = drivers.proof(role, name)
+    if proof == drivers.UNPROVEN:
+        return
+    package, client = proof.split()
+    tests = Path(__file__).parents[1]
+    assert package.lower() not in {"emgsim", "tests"}
+    assert (package.lower(), client) in imported_names([tests, tests.parent / "clients"])
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
@@ -72,7 +96,8 @@ def test_another_package_can_add_a_driver(offered):
     """An entry point is listed and loaded."""
     offered(foreign="another_package:Foreign")
     assert drivers.load("source", "foreign") is Foreign
-    assert drivers.driver_names("source") == ("foreign", "keysight.33500")
+    assert {"foreign", "keysight.33500"} <= set(drivers.driver_names("source"))
+    assert drivers.proof("source", "foreign") == "unproven"
 
 
 @pytest.mark.parametrize(
@@ -80,6 +105,7 @@ def test_another_package_can_add_a_driver(offered):
     [
         ("another_package:Outdated", "class with api = 1"),
         ("another_package:pytest", "class with api = 1"),
+        ("another_package:Halfway", "must have all that its protocol has; Halfway lacks reset"),
         ("another_package:Missing", "cannot be imported"),
         ("no_such_package:X", "cannot be imported"),
     ],

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from emgsim.errors import InputError
-from emgsim.instruments.profiles import load_profile, profile_names
+from emgsim.instruments.profiles import decoder_of, load_profile, profile_names
 
 NA1 = Path(__file__).parents[2] / "rigs" / "devices" / "na1.toml"
 
@@ -68,3 +68,52 @@ def test_a_missing_file_is_an_input_error(tmp_path):
     """A path is taken as it is."""
     with pytest.raises(InputError, match="cannot be read"):
         load_profile(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("name", sorted(profile_names()))
+def test_every_shipped_profile_is_one_device(name):
+    """It loads, and its scale and range belong together: a code is no more than the range."""
+    profile = load_profile(name)
+    assert profile.scale_uv_per_count < profile.range_uv
+    assert profile.band_hz[1] <= profile.rate_hz / 2
+
+
+def test_an_openbci_code_is_its_reference_over_gain():
+    """4.5 V / 24 / (2^23 - 1), and a frame of 33 bytes, two for a sample with a Daisy."""
+    for name, n_channels in (("cyton", 8), ("cyton_daisy", 16)):
+        profile = load_profile(name)
+        assert profile.scale_uv_per_count == pytest.approx(4.5e6 / 24 / (2**23 - 1), rel=1e-12)
+        assert (profile.n_channels, profile.frame.frame_bytes) == (n_channels, 33)
+        sent = [step.send for step in profile.frame.commands.setup[:-1]]
+        letters = "12345678QWERTYUI"[:n_channels]
+        assert sent == [f"x{letter}060110X" for letter in letters]
+    profile = load_profile("freeeeg32")
+    assert profile.scale_uv_per_count == pytest.approx(2.5e6 / 8 / (2**23 - 1), rel=1e-12)
+    assert (profile.n_channels, profile.frame.frame_bytes) == (32, 99)
+
+
+def test_channels_may_have_scales_of_their_own(tmp_path):
+    """One factor for each channel, or none at all."""
+    path = edited(tmp_path, "[frame]", "channel_scales = [2.0]\n[frame]")
+    assert load_profile(path).scales_uv_per_count == pytest.approx([2 * 10000.0 / 2**23])
+    path = edited(tmp_path, "[frame]", "channel_scales = [2.0, 1.0]\n[frame]")
+    with pytest.raises(InputError, match="one for each of the 1 channels, got 2"):
+        load_profile(path)
+
+
+def test_a_device_sends_frames_or_lines(tmp_path):
+    """Both at once are refused; of neither only its own driver knows what it sends."""
+    lines = '\n[lines]\ncolumns = ["a"]\nchannels = ["a"]\n'
+    with pytest.raises(InputError, match="a device sends one of them, got both"):
+        load_profile(edited(tmp_path, 'terminator = "\\n"\n', lines))
+    text = NA1.read_text(encoding="utf-8").partition("[frame]")[0]
+    (tmp_path / "bare.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="does not describe what the device sends"):
+        decoder_of(load_profile(tmp_path / "bare.toml"))
+
+
+def test_an_answer_needs_an_end(tmp_path):
+    """What is to be heard must be said to end."""
+    path = edited(tmp_path, 'start = "START"', 'start = "START"\nidentified_by = "NA"')
+    with pytest.raises(InputError, match="answer_end must be given"):
+        load_profile(path)

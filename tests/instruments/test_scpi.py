@@ -1,11 +1,14 @@
 """The rules of a SCPI dialogue, on a scripted link."""
 
 import math
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from emgsim.errors import InstrumentError
-from emgsim.instruments.scpi import MAX_ERRORS, scpi_number
+from emgsim.instruments.scpi import MAX_ERRORS, block_header, block_length, scpi_number
 
 NO_ERROR = (":SYST:ERR?", '+0,"No error"')
 
@@ -102,3 +105,39 @@ def test_finish_refuses_an_answer_that_is_not_one(scripted):
 def test_numbers_survive_their_text(value):
     """A number that is sent loses less than the instrument could show."""
     assert float(scpi_number(value)) == pytest.approx(value, rel=1e-11)
+
+
+@given(st.integers(0, 10**9 - 1), st.binary(max_size=5))
+def test_the_header_of_a_block_tells_its_length(n_bytes, data):
+    """What is written can be read, whatever follows."""
+    assert block_length(block_header(n_bytes).encode() + data, "DATA?", "scripted") == n_bytes
+
+
+@given(st.binary(max_size=12) | st.binary(max_size=12).map(lambda rest: b"#" + rest))
+def test_an_answer_that_is_no_block_is_refused_and_shown(answer):
+    """Any bytes are a length or an error that names the query and the address."""
+    is_block = re.match(rb"#([1-9])(\d*)", answer)
+    if is_block and len(is_block[2]) >= int(is_block[1]):
+        assert block_length(answer, "DATA?", "scripted") >= 0
+        return
+    with pytest.raises(InstrumentError, match=r"the answer to DATA\? must be a block") as told:
+        block_length(answer, "DATA?", "scripted")
+    assert told.value.where == "scripted"
+
+
+def test_an_error_queue_that_is_full_is_told(scripted):
+    """More happened than the queue shows: the message says so."""
+    link = scripted([
+        (":SYST:ERR?", '-222,"Data out of range"'),
+        (":SYST:ERR?", '-350,"Queue overflow"'),
+        NO_ERROR,
+    ])  # fmt: skip
+    with pytest.raises(InstrumentError, match=r"2 error\(s\) or more: .*overflowed.* after a test"):
+        link.check_errors("a test")
+
+
+def test_a_block_that_ends_inside_a_word_is_refused(scripted):
+    """Sixteen-bit words come in pairs of bytes."""
+    link = scripted([("DATA?", b"abc")])
+    with pytest.raises(InstrumentError, match="whole 16-bit words, got 3 bytes"):
+        link.ask_block("DATA?")

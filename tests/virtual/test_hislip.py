@@ -9,6 +9,7 @@ import pytest
 
 from emgsim.plant.physics import RigPhysics
 from emgsim.plant.world import World
+from emgsim.virtual.firmware import Firmware
 from emgsim.virtual.generator import VirtualGenerator
 from emgsim.virtual.hislip import PACKET_BYTES, HislipServer
 from emgsim.virtual.scpi import Engine
@@ -68,8 +69,9 @@ def talk(test: Callable[[Client], Awaitable[None]], *, is_silent: bool = False) 
 
     async def run() -> None:
         engine = VirtualGenerator(World(RigPhysics(), seed=1)).engine
-        server = HislipServer(engine, is_silent=is_silent)
-        client = Client(engine, await server.start())
+        server = HislipServer(Firmware(engine, is_silent=is_silent))
+        resource = await server.start()
+        client = Client(engine, int(resource.split("::")[2].split(",")[1]))
         try:
             await client.open()
             await test(client)

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emgsim.virtual.program import MessageSplitter, Unit, parse, split_messages
+from emgsim.virtual.program import MessageSplitter, Unit, parse
 
 SCPI_BYTES = st.lists(
     st.sampled_from([b"FREQ", b" ", b"\n", b'"', b"'", b"#", b"#12", b"#3", b"0", b"7", b";", b":"])
@@ -23,7 +23,8 @@ def test_any_cut_of_a_stream_gives_the_same_messages(stream: bytes, cuts: list[i
         for start, end in itertools.pairwise(places)
         for message in splitter.feed(stream[start:end])
     ]
-    assert split_messages(stream) == [*found, splitter.end()]
+    whole = MessageSplitter()
+    assert [*whole.feed(stream), whole.end()] == [*found, splitter.end()]
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(0, 400)))

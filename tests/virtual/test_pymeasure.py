@@ -1,6 +1,9 @@
-"""PyMeasure's driver, which knows nothing of emgsim, on the virtual generator."""
+"""PyMeasure's driver, which knows nothing of emgsim, on the virtual generator over every wire."""
 
+import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,10 +41,25 @@ INSTRUMENT_PAIRS: tuple[tuple[str, tuple[Any, ...]], ...] = (
 )
 
 
+@pytest.fixture(scope="module", params=["hislip", "vxi11", "socket", "serial"])
+def wired_rig(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    run_rig: Callable[[Path], AbstractContextManager[Any]],
+) -> Iterator[Any]:
+    """Serve a rig whose generator is on one of the wires that the driver can speak."""
+    path = tmp_path_factory.mktemp("rig") / "rig.json"
+    path.write_text(json.dumps({"virtual": {"wires": {"source": request.param}}}), "utf-8")
+    with run_rig(path) as rig:
+        yield rig
+
+
 @pytest.fixture
-def driver(rig: Any) -> Iterator[Agilent33500]:
-    """Open PyMeasure's driver over HiSLIP, and reset the instrument."""
-    driver = Agilent33500(rig.source, visa_library="@py", read_termination="\n")
+def driver(wired_rig: Any) -> Iterator[Agilent33500]:
+    """Open PyMeasure's driver, and reset the instrument."""
+    driver = Agilent33500(
+        wired_rig.source, visa_library="@py", read_termination="\n", write_termination="\n"
+    )
     driver.write("*RST;*CLS;:DATA:VOL:CLE;:SOUR2:DATA:VOL:CLE")
     yield driver
     driver.shutdown()

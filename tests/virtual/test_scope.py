@@ -108,9 +108,9 @@ def test_ascii_is_volts(bench: Bench) -> None:
 def test_words_are_left_justified_and_unsigned_ones_never_zero() -> None:
     """Twelve bits stand at the top of sixteen; 0 would say that a point is missing."""
     codes = np.array([-2048, -1, 0, 2047], np.int16)
-    signed = encode(codes, "WORD", adc_bits=12, is_unsigned=False, is_big_endian=False)
+    signed = encode(codes, "WORD", bits=12, is_unsigned=False, is_big_endian=False)
     assert np.frombuffer(signed, "<i2").tolist() == [-32768, -16, 0, 32752]
-    unsigned = encode(codes, "WORD", adc_bits=12, is_unsigned=True, is_big_endian=True)
+    unsigned = encode(codes, "WORD", bits=12, is_unsigned=True, is_big_endian=True)
     assert np.frombuffer(unsigned, ">u2").tolist() == [1, 32752, 32768, 65520]
 
 

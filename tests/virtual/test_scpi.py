@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emgsim.virtual.parameters import Choice, Number, ScpiError, Switch, Text, read_block
+from emgsim.virtual.program import Unit
 from emgsim.virtual.scpi import Command, Engine, setting
 
 
@@ -159,6 +160,31 @@ def test_operation_complete_comes_true_while_it_is_polled(engine: Engine) -> Non
     engine.execute(b"*CLS;*ESE 1;*TRG;*OPC")
     polls = [engine.status_byte() for _ in range(4)]
     assert polls == [0, 0, 32, 32]
+
+
+def test_an_instrument_may_have_rules_of_its_own_for_messages_and_units(bench: Bench) -> None:
+    """Its splitter cuts the bytes, and its parser makes units of a message."""
+
+    class Bars:
+        """Cuts at bars, and keeps nothing."""
+
+        n_bytes = 0
+
+        def feed(self, data: bytes) -> list[bytes]:
+            """Return all parts."""
+            return data.split(b"|")
+
+        def end(self) -> bytes:
+            """Return nothing."""
+            return b""
+
+    def whole(message: bytes) -> list[Unit]:
+        """Take a message for a header, whatever is in it."""
+        return [Unit(message.decode(), ())]
+
+    rows = [Command("A;B?", lambda _: "1"), Command("C?", lambda _: "2")]
+    engine = Engine("X", rows, bench, splitter=Bars, parse=whole)
+    assert engine.execute(b"A;B?|C?|*IDN?") == b"1\n2\nX\n"
 
 
 def test_waiting_gives_others_a_turn_at_every_step(engine: Engine, bench: Bench) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,12 @@ from pyvisa import VisaIOError
 
 OK = '+0,"No error"'
 FRAME_BYTES = 54
+
+
+def listening(rig: Any) -> set[str]:
+    """Return the interfaces at which the servers listen."""
+    connections = psutil.Process(rig.process.pid).net_connections()
+    return {each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN}
 
 
 def read_exactly(port: serial.Serial, n_bytes: int) -> bytes:
@@ -150,6 +157,25 @@ def test_a_silent_generator_times_out(
         source.query("*IDN?")
 
 
+@pytest.mark.parametrize(
+    ("wire", "form"),
+    [
+        ("socket", "TCPIP::127.0.0.1::*::SOCKET"),
+        ("vxi11", "TCPIP::127.0.0.1,*::inst0::INSTR"),
+        ("serial", "ASRL/dev/pts/*::INSTR"),
+    ],
+)
+def test_a_rig_is_served_on_the_wires_that_it_names(
+    serve_table: Callable[..., Any], visa: Callable[[str], Any], wire: str, form: str
+) -> None:
+    """The resource has the form of its wire, and whoever opens it finds the instrument."""
+    rig = serve_table(wires={"source": wire, "capture": wire})
+    assert listening(rig) <= {"127.0.0.1"}
+    for resource, model in ((rig.source, "33522B"), (rig.capture, "DSO-X 3012G")):
+        assert fnmatch(resource, form)
+        assert visa(resource).query("*IDN?").split(",")[1] == model
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_the_servers_cleanly(serve: Callable[..., Any], number: int) -> None:
     """Exit code 0, and nothing on stderr, even while the device streams."""
@@ -164,12 +190,7 @@ def test_signals_end_the_servers_cleanly(serve: Callable[..., Any], number: int)
 
 def test_the_servers_listen_on_loopback_only(rig: Any) -> None:
     """No other interface is touched."""
-    listening = [
-        connection.laddr.ip
-        for connection in psutil.Process(rig.process.pid).net_connections()
-        if connection.status == psutil.CONN_LISTEN
-    ]
-    assert listening == ["127.0.0.1", "127.0.0.1"]
+    assert listening(rig) == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize(
@@ -183,6 +204,12 @@ def test_the_servers_listen_on_loopback_only(rig: Any) -> None:
         ('{"virtual": {"sauce": {}}}', "sauce"),
         ('{"virtual": {"amplifier": {"rate_hz": -1}}}', "amplifier.rate_hz"),
         ('{"virtual": {"faults": {"source_eror": true}}}', "source_eror"),
+        ('{"virtual": {"faults": {"capture": {"stuck_output": true}}}}', "capture.stuck_output"),
+        ('{"virtual": {"wires": {"source": "gpib"}}}', "'hislip', 'socket', 'vxi11' or 'serial'"),
+        ('{"virtual": {}, "source": {"driver": "x.y"}}', "source.driver; to do: use one of: key"),
+        ('{"virtual": {}, "capture": {"driver": "x.y"}}', "no twin for 'x.y'"),
+        ('{"virtual": {}, "device": {"driver": "x.y"}}', "serial.frames with na1"),
+        ('{"virtual": {}, "device": 3}', "'virtual'"),
     ],
 )
 def test_a_rig_file_that_is_wrong_is_one_line_and_exit_3(

@@ -1,0 +1,1 @@
+"""What is wrong on the signal's way, told by name, place and time from what was recorded."""

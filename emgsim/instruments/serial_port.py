@@ -1,0 +1,73 @@
+"""Opens serial ports and turns every foreign exception on them into an emgsim error."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import serial
+
+from emgsim.errors import LinkError
+
+POLL_S = 0.05  # longest wait of one read: how late a time-out is noticed
+WHAT_TO_DO = {
+    errno.ENOENT: "check the name of the port and that the device is plugged in",
+    errno.EACCES: "join the group that may use serial ports (often dialout)",
+    errno.EAGAIN: "close the other program that holds the port",
+    errno.EBUSY: "close the other program that holds the port",
+    errno.EIO: "check cable and power, then open the device anew",
+}
+
+
+def open_port(address: str, baud: int, timeout_s: float) -> serial.Serial:
+    """Open a serial port for this program alone.
+
+    Parameters
+    ----------
+    address
+        Serial port, for example ``/dev/ttyUSB0``.
+    baud
+        Bits per second; a USB serial port may ignore it.
+    timeout_s
+        Longest wait for bytes to be taken. A read waits `POLL_S` at most.
+
+    Raises
+    ------
+    LinkError
+        When there is no such port, or another program holds it.
+    """
+    try:
+        return serial.Serial(address, baud, timeout=POLL_S, write_timeout=timeout_s, exclusive=True)
+    except (OSError, ValueError) as error:
+        number = getattr(error, "errno", None)
+        raise LinkError(
+            f"the port cannot be opened: {error}",
+            where=address,
+            todo=WHAT_TO_DO.get(number or 0, "check the port and its settings"),
+        ) from error
+
+
+@contextmanager
+def as_link_error(
+    doing: str, *, where: str, to: str = "the device", todo: str = WHAT_TO_DO[errno.EIO]
+) -> Iterator[None]:
+    """Turn whatever goes wrong inside into a `LinkError` that says what was being done.
+
+    Parameters
+    ----------
+    doing
+        What is done, for the message.
+    where
+        The port's address.
+    to
+        What is at the other end of the link.
+    todo
+        What its user can do.
+    """
+    try:
+        yield
+    except Exception as error:  # SerialException, OSError, and termios.error, which is neither
+        raise LinkError(
+            f"the link to {to} broke during {doing} ({error})", where=where, todo=todo
+        ) from error

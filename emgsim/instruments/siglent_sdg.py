@@ -1,0 +1,330 @@
+"""Drives Siglent SDG1000X and SDG2000X waveform generators, channel 1, in their TrueArb mode.
+
+Written from the SDG Series Programming Guide (PG02-E05; sections in the comments below). Its
+dialect is no SCPI: a command carries keys and values (``C1:BSWV AMP,4``), and a query answers with
+all of them (``C1:BSWV WVTP,ARB,FRQ,...``). The guide knows no error queue: whatever the generator
+cannot do it refuses without a word, so every setting is read back, and that is the only check.
+
+Waveform data follow the word ``WAVEDATA,`` without any block header. On a wire that does not mark
+the end of a message (a raw socket) a generator takes the next command for data (pyvisa-py issue
+311), so the length is always sent too.
+
+Not known, and to be watched on the first real generator: how its firmware rounds levels (a
+difference of 1 mV is accepted, and the value read back is what counts), whether every firmware of
+an SDG1000X tells ``INTER``, and how large its store for names is: a waveform stays in it until it
+is deleted at the front panel. The length of a stored waveform cannot be asked for.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgsim.errors import InstrumentError
+from emgsim.instruments.base import (
+    API,
+    Identity,
+    SourceCaps,
+    SourceSettings,
+    UploadReceipt,
+    read_identity,
+)
+from emgsim.instruments.generator_waveforms import (
+    OUTPUT_OHM,
+    changed,
+    check_filter,
+    check_name,
+    check_ready,
+    check_same,
+    check_settings,
+    check_waveform,
+    coded,
+    leave,
+    load_factor,
+    receipt,
+    whole,
+)
+from emgsim.instruments.scpi import ScpiLink, is_close
+from emgsim.instruments.siglent_fields import Fields, read_fields, read_number
+from emgsim.instruments.transport import VisaLink
+
+FULL_SCALE_CODE = 32767  # +AMP/2, section WVDT
+MIN_POINTS = 8
+MAX_VPP_OPEN_V = 20.0
+LEVEL_V = 1e-3  # accepted between what was set and what is read
+WITHIN = 1e-4
+UPLOAD_TIMEOUT_S = 60.0
+HIGH_Z = "HZ"
+KEPT = {  # without these a playback is endless, resampled, upside down, or another one altogether
+    "OUTP": {"PLRT": "NOR"},
+    "BSWV": {"WVTP": "ARB"},
+    "SRATE": {"MODE": "TARB", "INTER": "HOLD"},
+    "BTWV": {"STATE": "ON", "GATE_NCYC": "NCYC", "TRSR": "MAN"},
+    "SYNC": {"STATE": "ON"},
+}
+
+
+@dataclass(frozen=True)
+class Series:
+    """What differs between the series; data sheets, those of the SDG1000X as sold by dealers."""
+
+    code_bits: int
+    max_points: int
+    max_rate_hz: float
+
+
+SERIES = {"SDG1": Series(14, 16_384, 30e6), "SDG2": Series(16, 8_000_000, 75e6)}
+
+
+class SiglentSdg:
+    """Plays 16-bit (SDG2000X) or 14-bit (SDG1000X) waveforms, one burst per manual trigger.
+
+    Use `open`; the constructor takes a link that is open already and sends nothing.
+    """
+
+    api: ClassVar[int] = API
+    off_messages: ClassVar[tuple[str, ...]] = ("C1:OUTP OFF", "C1:OUTP LOAD,HZ", "C1:OUTP PLRT,NOR")
+    off_query: ClassVar[tuple[str, str]] = ("C1:OUTP?", "C1:OUTP OFF,LOAD,HZ,PLRT,NOR")
+
+    def __init__(self, link: ScpiLink) -> None:
+        self._link = link
+        self._caps: SourceCaps | None = None
+        self._settings: SourceSettings | None = None
+        self._waveform = ""
+
+    @classmethod
+    def open(cls, address: str, *, timeout_s: float = 5.0) -> Self:
+        """Open the generator at a VISA address and check its model; nothing is set or reset."""
+        link = VisaLink(address, timeout_s=timeout_s, upload_timeout_s=UPLOAD_TIMEOUT_S)
+        source = cls(link)
+        try:
+            source.identify()
+        except BaseException:
+            link.close()
+            raise
+        return source
+
+    def identify(self) -> Identity:
+        """Ask who answers, and refuse a model that is no SDG1...X or SDG2...X."""
+        identity = read_identity(self._link.ask("*IDN?"), where=self._link.address)
+        if not re.fullmatch(r"SDG[12]\d{3}X.*", identity.model):
+            raise InstrumentError(
+                f"the model must be an SDG1000X or SDG2000X, got {identity}",
+                where=self._link.address,
+                todo="check the address, or name another driver in the rig file",
+            )
+        return identity
+
+    def reset(self) -> None:
+        """Return to the default settings: output off; stored waveforms stay."""
+        self._settings, self._waveform = None, ""
+        self._link.tell("*RST")
+        self._finish("reset")
+
+    @property
+    def caps(self) -> SourceCaps:
+        """Tell what this generator can do, by the series of its model."""
+        if self._caps is None:
+            series = SERIES[self.identify().model[:4]]
+            self._caps = SourceCaps(
+                code_bits=series.code_bits,
+                max_points=series.max_points,
+                min_points=MIN_POINTS,
+                max_rate_hz=series.max_rate_hz,
+                max_vpp_open_v=MAX_VPP_OPEN_V,
+                channels=2,
+                output_ohm=OUTPUT_OHM,
+            )
+        return self._caps
+
+    def configure(self, settings: SourceSettings) -> SourceSettings:
+        """Switch the output off, set everything, and return the settings as read back.
+
+        Raises
+        ------
+        UsageError
+            When a setting is beyond what the generator can do, or the filter is not OFF.
+        InstrumentError
+            When a voltage reads back differently by more than 1 mV, another setting by 1e-4.
+        """
+        check_settings(settings, self.caps)
+        check_filter(settings, "OFF", "Siglent SDG, which holds each point")
+        self.off()
+        self._settings = None
+        self._put_levels(settings)
+        self._put_timing(settings)
+        self._settings = settings
+        return self._read_back(settings)
+
+    def upload(
+        self, name: str, volts: NDArray[np.float64], settings: SourceSettings
+    ) -> UploadReceipt:
+        """Store one waveform, in place of one of the same name; the output is switched off first.
+
+        Parameters
+        ----------
+        name
+            At most 12 letters, digits and underscores, the first a letter.
+        volts
+            Open-circuit volts without the offset, (n_points,), within +-vpp/2.
+        settings
+            The settings that the waveform will be played with.
+
+        Raises
+        ------
+        UsageError
+            When the waveform is too long or too short, not finite, or would be clipped.
+        InstrumentError
+            When the generator does not name it among its waveforms afterwards.
+        """
+        check_name(name)
+        check_waveform(volts, settings, self.caps)
+        step = 1 << (16 - self.caps.code_bits)  # the DAC drops the bits that it does not have
+        highest = FULL_SCALE_CODE / step
+        rounded, rms_v = coded(volts, settings.vpp_open_v / 2, -highest, highest)
+        codes = (rounded * step).astype("<i2")
+        self.off()
+        self._waveform = ""
+        header = f"C1:WVDT WVNM,{name},LENGTH,{codes.nbytes}B,WAVEDATA,"
+        n_bytes = self._link.tell_bytes(header, codes.tobytes())
+        self._finish(f"the upload of {len(codes)} points")
+        self._check_stored(name)
+        self._waveform = name
+        return receipt(name, codes, n_bytes, rms_v)
+
+    def arm(self) -> None:
+        """Select the uploaded waveform and switch the output on, waiting for a trigger.
+
+        The settings are read back once more before the output goes on: selecting a waveform is
+        what an instrument may take as a reason to change them.
+        """
+        settings = check_ready(self._settings, self._waveform, self._link.address)
+        self._put("ARWV", "NAME", self._waveform)
+        self._read_back(settings)
+        self._put_output("ON")
+
+    def trigger(self) -> None:
+        """Start one burst now; the dialect does not tell whether it was taken."""
+        self._link.tell("C1:BTWV MTRIG")
+        self._finish("the trigger")
+
+    def off(self) -> None:
+        """Switch the output off and verify it by a query."""
+        self._put_output("OFF")
+
+    def errors(self) -> tuple[str, ...]:
+        """Return nothing: the dialect has no error queue."""
+        return ()
+
+    def close(self) -> None:
+        """Give the link back; closing twice is allowed."""
+        self._link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        leave(self, error)
+
+    # ---- settings
+
+    def _put_levels(self, settings: SourceSettings) -> None:
+        factor = load_factor(settings.load_ohm)
+        self._put("OUTP", "LOAD", HIGH_Z if math.isinf(settings.load_ohm) else settings.load_ohm)
+        self._put("OUTP", "PLRT", "NOR")
+        self._put("BSWV", "WVTP", "ARB")
+        self._put("BSWV", "OFST", 0.0, floor=LEVEL_V)  # it limits the amplitude
+        self._put("BSWV", "AMP", settings.vpp_open_v * factor, floor=LEVEL_V)
+        self._put("BSWV", "OFST", settings.offset_open_v * factor, floor=LEVEL_V)
+
+    def _put_timing(self, settings: SourceSettings) -> None:
+        self._put("SRATE", "MODE", "TARB")  # DDS would repeat and leave out points
+        self._put("SRATE", "VALUE", settings.rate_hz)
+        self._put("SRATE", "INTER", "HOLD")
+        self._put("BTWV", "STATE", "ON")  # before all others, section BTWV
+        self._put("BTWV", "GATE_NCYC", "NCYC")
+        self._put("BTWV", "TRSR", "MAN")
+        self._put("BTWV", "TIME", settings.cycles)
+        self._link.tell("C1:SYNC ON,TYPE,CH1")
+        if (state := self._fields("SYNC")["STATE"]) != "ON":
+            raise _refused("C1:SYNC", "ON", state, self._link.address)
+
+    def _put_output(self, word: str) -> None:
+        self._link.tell(f"C1:OUTP {word}")
+        if (state := self._fields("OUTP")["STATE"]) != word:
+            raise _refused("C1:OUTP", word, state, self._link.address)
+
+    def _put(self, group: str, key: str, value: str | float, *, floor: float = 0.0) -> None:
+        """Set one key, and refuse another value in the answer."""
+        text = value if isinstance(value, str) else format(value, ".12g")
+        self._link.tell(f"C1:{group} {key},{text}")
+        answer = self._fields(group).get(key, "nothing")
+        is_same = (
+            answer.upper() == text.upper()
+            if isinstance(value, str)
+            else is_close(read_number(answer), value, within=WITHIN, floor=floor)
+        )
+        if not is_same:
+            raise _refused(f"C1:{group} {key}", text, answer, self._link.address)
+
+    def _read_back(self, wanted: SourceSettings) -> SourceSettings:
+        """Read all settings, and refuse a set that is not what was configured."""
+        found = {group: self._fields(group) for group in KEPT}
+        for group, words in KEPT.items():
+            for key, word in words.items():
+                if (answer := found[group].get(key, "nothing")) != word:
+                    raise changed(f"C1:{group} {key}", word, answer, self._link.address)
+        load = found["OUTP"].get("LOAD", "")
+        load_ohm = math.inf if load == HIGH_Z else read_number(load)
+        factor = load_factor(load_ohm)
+        actual = replace(
+            wanted,
+            rate_hz=read_number(found["SRATE"].get("VALUE", "")),
+            vpp_open_v=read_number(found["BSWV"].get("AMP", "")) / factor,
+            offset_open_v=read_number(found["BSWV"].get("OFST", "")) / factor,
+            cycles=whole(read_number(found["BTWV"].get("TIME", ""))),
+            load_ohm=load_ohm,
+        )
+        check_same(wanted, actual, self._link.address, within=WITHIN, floor_v=LEVEL_V / factor)
+        return actual
+
+    def _fields(self, group: str) -> Fields:
+        """Ask for one group of the first channel."""
+        return read_fields(self._link.ask(f"C1:{group}?"), f"C1:{group}", self._link.address)
+
+    def _check_stored(self, name: str) -> None:
+        stored = self._link.ask("STL? USER").removeprefix("STL").split(",")
+        if name.upper() not in (word.strip().upper() for word in stored):
+            raise InstrumentError(
+                f"the waveform {name} was sent and is not among those that the generator has",
+                where=self._link.address,
+                todo="look whether its memory is full; on a raw socket use its ::INSTR address",
+            )
+
+    def _finish(self, doing: str) -> None:
+        """Wait until all that was sent is done; any answer means that it is."""
+        answer = self._link.ask("*OPC?", timeout_s=UPLOAD_TIMEOUT_S)
+        if answer.strip() != "1":
+            raise InstrumentError(
+                f"the answer to *OPC? after {doing} must be 1, got {answer!r}",
+                where=self._link.address,
+            )
+
+
+def _refused(name: str, wanted: str, actual: str, address: str) -> InstrumentError:
+    return InstrumentError(
+        f"{name} was set to {wanted}, reads back {actual}",
+        where=address,
+        todo="check the value against the generator's limits and for settings in conflict",
+    )
