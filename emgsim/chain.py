@@ -33,6 +33,7 @@ class Path:
     recording: Recording
     response: BandResponse = FLAT
     alignment: Alignment | None = None  # None: the truth, which was not recorded by anything
+    first_sample: int = 0  # of the recording, counted from the first that the recorder sent
     noise_uv_rms: float = 0.0  # recorded minus expected, over the scenario, not the markers
 
     def render(self, unit: MotorUnit, rate_hz: float) -> Floats:
@@ -151,7 +152,7 @@ def path_of(
     NotAnalysableError
         If the program's markers are not in the recording.
     """
-    uv, found = _cut(heard, fit)
+    first, uv, found = _cut(heard, fit)
     whole = Recording(
         samples_uv=uv[:, None],
         rate_hz=heard.rate_hz / (1 + found.drift),
@@ -167,20 +168,23 @@ def path_of(
         recording=recording,
         response=response,
         alignment=found,
+        first_sample=first + round((recording.start_s - whole.start_s) * whole.rate_hz),
         noise_uv_rms=float(np.sqrt(np.nanmean(left_uv**2))),
     )
 
 
-def _cut(heard: Heard, fit: Alignment | None) -> tuple[Floats, Alignment]:
-    """Return the samples of the playback, and how they are aligned."""
+def _cut(heard: Heard, fit: Alignment | None) -> tuple[int, Floats, Alignment]:
+    """Return the samples of the playback, which the first of them is, and how they are aligned."""
     uv, rate_hz = heard.uv, heard.rate_hz
     if fit is None:
-        uv = uv[playback(uv, rate_hz, heard.markers[0], heard.duration_s)]
-        return uv, align(uv, rate_hz, heard.waveform, heard.markers)
+        span = playback(uv, rate_hz, heard.markers[0], heard.duration_s)
+        uv = uv[span]
+        found = align(uv, rate_hz, heard.waveform, heard.markers)
+        return heard.n_before + span.start, uv, found
     first = max(0, round(-fit.offset_s * rate_hz))
     begins_s = fit.offset_s + first * (1 + fit.drift) / rate_hz
     n = round(heard.duration_s * rate_hz)
-    return uv[first : first + n], replace(fit, offset_s=begins_s)
+    return heard.n_before + first, uv[first : first + n], replace(fit, offset_s=begins_s)
 
 
 def declared_response(profile: DeviceProfile) -> BandResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from emgsim.instruments.base import (
     ChannelSetup,
     Device,
     DeviceBlock,
+    DeviceEvent,
     SourceSettings,
     UploadReceipt,
 )
@@ -75,6 +76,14 @@ class Catch:
         for start, n in self.gaps():
             counts[start - first : start - first + n] = np.nan
         return counts
+
+    def device_events(self) -> tuple[DeviceEvent, ...]:
+        """Return what the device has detected by itself; sample 0 is the first of its codes."""
+        if not self.device_blocks:
+            return ()
+        first = self.device_blocks[0].first_sample
+        events = (event for block in self.device_blocks for event in block.events)
+        return tuple(replace(event, sample=event.sample - first) for event in events)
 
     def gaps(self) -> list[tuple[int, int]]:
         """Return the runs of lost samples as (first sample, number)."""

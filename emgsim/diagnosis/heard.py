@@ -21,6 +21,7 @@ MARKER_LIKENESS = 0.3  # correlation with it, the hum taken off; noise at 10 kHz
 MARKER_OF_NOISE = 0.5  # rms, of the noise that is allowed: it is then like itself by 0.45
 MARKER_SHARE = 0.25  # of their energy, that a recorder must be able to hear
 MARKER_FROM_HZ = 200.0  # below all markers: hum must not hide them
+NARROWEST_HZ = 1_000.0  # upper corner of a recorder that can be followed: others hear lower markers
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -71,7 +72,8 @@ class Heard:
         (_, whole), (_, shape) = self.markers[0], self.marker(0)
         share = float(shape @ shape) / float(whole @ whole)
         rms = float(np.sqrt(np.mean(shape**2)))
-        return share > MARKER_SHARE and rms > MARKER_OF_NOISE * self.noise_uv_rms
+        is_loud = share > MARKER_SHARE and rms > MARKER_OF_NOISE * self.noise_uv_rms
+        return is_loud and self.band_hz >= NARROWEST_HZ
 
     @cached_property
     def uncut_uv(self) -> float:

@@ -59,6 +59,12 @@ class DeviceProfile(BaseModel):
         return found
 
     @property
+    def detects(self) -> bool:
+        """Whether the device reports what it has detected by itself."""
+        described = self.frame or self.lines
+        return described is not None and bool(described.fields)
+
+    @property
     def n_channels(self) -> int:
         """Number of channels that the device sends."""
         stream = self.stream

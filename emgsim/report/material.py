@@ -65,7 +65,8 @@ def gather(folder: Path, record: RunRecord) -> Material:
     truth: Truth | None = None
     for path in paths(record):
         wave = str(record.captures.get(path, {}).get("file", f"wave/{path}.npz"))
-        if (got := _read(folder, wave, read_npz, missing)) is not None:
+        is_recorded = path in PATHS or path in record.captures  # what a device reports is not
+        if is_recorded and (got := _read(folder, wave, read_npz, missing)) is not None:
             recordings[path] = got[0]
             truth = got[1] if path == "truth" else truth
         if path not in PATHS and path not in record.findings:

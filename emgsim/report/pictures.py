@@ -105,7 +105,11 @@ def muaps_picture(material: Material) -> str:
     """Draw each unit's true MUAP in colour behind the MUAP that each path found."""
     truth = {} if material.truth is None else {unit.id: unit for unit in material.truth.units}
     units = [truth[unit] for unit in material.units if unit in truth]
-    names = list(material.findings)
+    names = [
+        name
+        for name, found in material.findings.items()
+        if name in material.recordings or any(unit.muap_uv.size for unit in found.units)
+    ]
 
     def draw(figure: Figure) -> None:
         grid = figure.subplots(len(units), len(names), sharex=True, sharey="row", squeeze=False)

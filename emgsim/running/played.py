@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from emgsim.bench.levels import LevelPlan
 from emgsim.bench.playing import Catch
 from emgsim.bench.rig import Rig
+from emgsim.instruments.base import DeviceEvent
 
 Floats = NDArray[np.float64]
 
@@ -36,6 +37,7 @@ class Played:
     others: Floats  # of the device's further channels, shape ``(n, n_channels - 1)``
     n_bad_frames: int
     n_repeated_frames: int
+    events: tuple[DeviceEvent, ...] = ()  # that the device has detected by itself
 
     @classmethod
     def of(cls, catch: Catch, plan: LevelPlan, rig: Rig) -> Self:
@@ -51,6 +53,7 @@ class Played:
             others=counts[:, 1:],
             n_bad_frames=catch.device_blocks[-1].n_bad_frames,
             n_repeated_frames=catch.device_blocks[-1].n_repeated_frames,
+            events=catch.device_events(),
         )
 
     def write(self, folder: Path) -> None:
@@ -67,6 +70,7 @@ class Played:
                 scope=np.array([self.scope_rate_hz, self.source_range_v]),
                 others=self.others,
                 frames=np.array([self.n_bad_frames, self.n_repeated_frames]),
+                events=np.array(json.dumps([asdict(event) for event in self.events])),
             )
 
     @classmethod
@@ -85,4 +89,5 @@ class Played:
                 others=file["others"],
                 n_bad_frames=n_bad,
                 n_repeated_frames=n_repeated,
+                events=tuple(DeviceEvent(**event) for event in json.loads(str(file["events"]))),
             )

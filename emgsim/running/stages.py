@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from functools import partial
 
+import numpy as np
+
 from emgsim import chain
 from emgsim.align import Alignment
 from emgsim.bench.budget import Row
@@ -14,7 +16,7 @@ from emgsim.bench.program import Program, program_for
 from emgsim.bench.rig import Rig
 from emgsim.detectors import Detector, detect
 from emgsim.errors import EmgsimError, InputError
-from emgsim.files.findings import read_findings
+from emgsim.files.findings import read_findings, write_findings
 from emgsim.files.npz import read_npz
 from emgsim.recording import Findings, Recording, Truth
 from emgsim.records.journal import Journal, Line, finite
@@ -23,6 +25,7 @@ from emgsim.running.logbook import Logbook, Progress
 from emgsim.running.playback import Playback
 from emgsim.running.played import SPOOL, Played
 from emgsim.running.preparing import prepare
+from emgsim.running.reported import REPORTED, reported
 from emgsim.running.resuming import Done
 from emgsim.scenario import Scenario
 from emgsim.scoring import (
@@ -32,6 +35,7 @@ from emgsim.scoring import (
     compare,
     compare_stretches,
     pooled_strata,
+    score_events,
     strata,
 )
 from emgsim.simulation import simulate
@@ -39,6 +43,7 @@ from emgsim.stages import FLAT, BandResponse
 from emgsim.verdict import Measurement, judge
 
 PLAN = "plan.json"  # in the run's folder: that of the built-in analysis
+REPORTS = f"findings-{REPORTED}.json"
 STIMULUS_ERROR_PCT = 2.0  # a loopback further off makes every device verdict inconclusive
 
 
@@ -141,6 +146,7 @@ class Stages:
             for path in paths.values():
                 self.logbook.keep(path.name, path.recording)
                 self._keep_alignment(path, program)
+            self._keep_reports(played, paths["device"])
             noise = budgets(self.rig, played)
             self._measure_chain(paths["loopback"], noise["loopback"])
             self._measure_chain(paths["device"], noise["device"])
@@ -148,6 +154,12 @@ class Stages:
             self._measure(chain.monitor_measurements(paths["monitor"]))
             ppm = (f"{n} {paths[n].aligned.clock_ppm:+.2f} ppm" for n in ("loopback", "device"))
             say(", ".join(ppm))
+
+    def _keep_reports(self, played: Played, device: chain.Path) -> None:
+        """Keep what a device that detects by itself has reported, be it nothing."""
+        if self.rig.profile.detects:
+            write_findings(self.logbook.folder / REPORTS, reported(played.events, device))
+            self.journal.file(REPORTS)
 
     def _measure_chain(self, path: chain.Path, budget: list[Row]) -> None:
         self._measure(chain.chain_measurements(path, budget))
@@ -157,9 +169,14 @@ class Stages:
     def _score(self, paths: tuple[chain.Path, ...], truth: Truth) -> None:
         every = self._analysed(paths)
         scores: dict[str, Score] = {}
+        if self.rig.profile.detects:
+            every[REPORTED] = read_findings(self.logbook.folder / REPORTS)
+            paths = (*paths, replace(paths[-1], name=REPORTED))
         with self.logbook.stage("compare") as say:
             for path in paths:
                 scores[path.name] = self._compare(path, every[path.name], truth)
+            if REPORTED in every:
+                self._measure_events(every[REPORTED], scores[REPORTED], truth)
             self._measure(
                 chain.measured(
                     f"discharges.f1_loss.{path.name}",
@@ -170,6 +187,13 @@ class Stages:
                 for path in paths[1:]
             )
             say(", ".join(f"{name} F1 {score.f1:.3f}" for name, score in scores.items()))
+
+    def _measure_events(self, told: Findings, score: Score, truth: Truth) -> None:
+        """Measure a device that detects by itself and may not tell the units apart."""
+        trains_s = [unit.discharge_times_s for unit in told.units]
+        events_s = np.concatenate([np.zeros(0), *trains_s])
+        units = {unit.truth_id for unit in score.detectable}
+        self._measure(score_events(events_s, truth, units).measurements(REPORTED))
 
     def _analysed(self, paths: tuple[chain.Path, ...]) -> dict[str, Findings]:
         """Give every path's samples, and nothing else, to one and the same detector."""

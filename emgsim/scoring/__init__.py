@@ -20,6 +20,7 @@ from emgsim.scoring.differences import (
     paired_difference,
 )
 from emgsim.scoring.episodes import EpisodePair, EpisodeScore, score_episodes
+from emgsim.scoring.events import EventScore, score_events
 from emgsim.scoring.intervals import (
     Interval,
     average_interval,
@@ -46,6 +47,7 @@ __all__ = [
     "EpisodePair",
     "EpisodeScore",
     "Estimate",
+    "EventScore",
     "Interval",
     "PairedDifference",
     "RecordSummary",
@@ -71,6 +73,7 @@ __all__ = [
     "pooled_score",
     "pooled_strata",
     "score_episodes",
+    "score_events",
     "strata",
     "summarise",
     "wilson",
