@@ -36,7 +36,11 @@ OURS: dict[Role, dict[str, tuple[str, str, str]]] = {
             "Keysight33500",
             "PyMeasure Agilent33500",
         ),
-        "siglent.sdg": ("emgsim.instruments.siglent_sdg", "SiglentSdg", ""),
+        "siglent.sdg": (
+            "emgsim.instruments.siglent_sdg",
+            "SiglentSdg",
+            "PyMeasure TeledyneT3AFG",
+        ),
         "tektronix.afg": (
             "emgsim.instruments.tektronix_afg",
             "TektronixAfg",

@@ -40,6 +40,7 @@ MODELS = {  # bits, points, largest sample rate
 }
 MIN_POINTS = 8
 MIN_VPP_OPEN_V = 0.004  # 2 mVpp into 50 ohm
+MAX_VPP_OPEN_V = 20.0
 MAX_FREQUENCY_HZ = 40e6
 MAX_CYCLES = 1_000_000
 _FUNCTIONS = {
@@ -58,6 +59,7 @@ class Channel:
     def __init__(self) -> None:
         self.arb_name = ""
         self.mode = "DDS"
+        self.most_vpp = MAX_VPP_OPEN_V
         self.rate_hz = 1e6
         self.inter = "LINE"
         self.gate = "NCYC"
@@ -187,13 +189,15 @@ class VirtualSiglentGenerator:
     # ---- BSWV
 
     def _put_basic(self, channel: int, pairs: Pairs) -> None:
-        output = self._arb.output(channel)
+        own, output = self._channels[channel - 1], self._arb.output(channel)
         levels = {"AMP": "vpp", "OFST": "offset", "HLEV": "high", "LLEV": "low"}
         for key, value in pairs:
             if key == "WVTP" and value in _FUNCTIONS:
                 output.function = _FUNCTIONS[value]
                 with suppress(ScpiError):
                     output.levels.put_dc(value == "DC")
+            elif key == "MAX_OUTPUT_AMP":
+                own.most_vpp = min(max(read_number(value), MIN_VPP_OPEN_V), MAX_VPP_OPEN_V)
             elif key in levels:
                 with suppress(ScpiError):  # brought into range without a word
                     output.levels.put(levels[key], read_number(value))
@@ -207,6 +211,9 @@ class VirtualSiglentGenerator:
                 output.duty_pct = min(max(read_number(value), 0.001), 99.999)
             elif key == "SYM":
                 output.symmetry_pct = min(max(read_number(value), 0.0), 100.0)
+        if output.levels.get("vpp") > own.most_vpp:
+            with suppress(ScpiError):
+                output.levels.put("vpp", own.most_vpp)
 
     def _basic_fields(self, channel: int) -> str:
         own, output = self._channels[channel - 1], self._arb.output(channel)
@@ -223,6 +230,8 @@ class VirtualSiglentGenerator:
             f"HLEV,{levels.get('high'):.6g}V,LLEV,{levels.get('low'):.6g}V",
             f"PHSE,{output.phase_deg:.6g}",
         ]
+        if own.most_vpp < MAX_VPP_OPEN_V:  # at its largest, owners' answers do not tell it
+            fields.append(f"MAX_OUTPUT_AMP,{own.most_vpp:.6g}V")
         if word in ("SQUARE", "PULSE"):
             fields.append(f"DUTY,{output.duty_pct:.6g}")
         if word == "RAMP":

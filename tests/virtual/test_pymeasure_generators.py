@@ -1,7 +1,6 @@
 """PyMeasure's drivers, which know nothing of emgsim, on the other virtual generators.
 
-PyMeasure has no driver of a Siglent generator: `test_siglent_generator` judges that twin by answers
-that owners of the instrument have published.
+Teledyne LeCroy sells Siglent's generators under the names T3AFG: its driver speaks their dialect.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,10 +10,12 @@ import pytest
 from pymeasure.instruments import Channel
 from pymeasure.instruments.rigol.rigol_dg800 import DG800, VoltageChannel
 from pymeasure.instruments.tektronix.afg3152c import AFG3152C, AFG3152CChannel
+from pymeasure.instruments.teledyne.teledyneT3AFG import SignalChannel, TeledyneT3AFG
 
 from emgsim.plant.physics import RigPhysics
 from emgsim.plant.world import World
 from emgsim.virtual.rigol_generator import VirtualRigolGenerator
+from emgsim.virtual.siglent_generator import VirtualSiglentGenerator
 from emgsim.virtual.tektronix_generator import VirtualTektronixGenerator
 
 pytestmark = pytest.mark.filterwarnings(
@@ -33,6 +34,14 @@ TEKTRONIX_PAIRS: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("frequency", (1e-6, 12_345.678, 50e6, 1e3)),
     ("duty", (0.001, 33.3, 99.999, 50)),
 )  # fmt: skip
+SIGLENT_PAIRS: tuple[tuple[str, tuple[Any, ...]], ...] = (
+    ("output_enabled", (True, False)),
+    ("wavetype", ("SQUARE", "RAMP", "PULSE", "NOISE", "ARB", "DC", "SINE")),
+    ("frequency", (1e-6, 12_345.5, 40e6, 1e3)),
+    ("amplitude", (0.02, 4.5, 1)),
+    ("offset", (-1.5, 2.5, 0)),
+    ("max_output_amplitude", (5, 10)),
+)
 RIGOL_PAIRS: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("output_enabled", (True, False)),
     ("load", (75, 10_000, 50)),
@@ -59,6 +68,47 @@ def tektronix(request: pytest.FixtureRequest, on_wire: Callable[..., Any]) -> It
     twin = VirtualTektronixGenerator(World(RigPhysics(), seed=1))
     with on_wire(request.param, twin) as instrument:
         yield from opened(AFG3152C, instrument.address)
+
+
+@pytest.fixture(params=WIRES)
+def siglent(request: pytest.FixtureRequest, on_wire: Callable[..., Any]) -> Iterator[Any]:
+    """Open PyMeasure's TeledyneT3AFG on the Siglent twin."""
+    twin = VirtualSiglentGenerator(World(RigPhysics(), seed=1))
+    with on_wire(request.param, twin) as instrument:
+        yield from opened(TeledyneT3AFG, instrument.address)
+
+
+@pytest.mark.parametrize("name", ["ch_1", "ch_2"])
+def test_siglent_reads_back_what_was_set(siglent: Any, name: str) -> None:
+    """All pairs pass on both channels, and the error queue stays empty."""
+    walk(getattr(siglent, name), SIGLENT_PAIRS)
+    assert siglent.check_errors() == []
+
+
+def test_siglent_ignores_the_waveforms_of_other_models(siglent: Any) -> None:
+    """What the driver offers for all of them and this one lacks changes nothing."""
+    for word in ("PRBS", "IQ"):
+        siglent.ch_1.wavetype = word
+        assert siglent.ch_1.wavetype == "SINE"
+
+
+def test_siglent_keeps_to_the_largest_amplitude(siglent: Any) -> None:
+    """No amplitude beyond the limit is taken, whichever of the two is set last."""
+    siglent.ch_1.max_output_amplitude = 2
+    siglent.ch_1.amplitude = 5
+    assert siglent.ch_1.amplitude == pytest.approx(2)
+    siglent.ch_1.max_output_amplitude = 1
+    assert siglent.ch_1.amplitude == pytest.approx(1)
+
+
+def test_the_walk_misses_no_property_of_a_siglent_channel() -> None:
+    """A property that PyMeasure's channel gains has to be added above."""
+    offered = {
+        key
+        for key, value in vars(SignalChannel).items()
+        if isinstance(value, property) and value.fset is not None
+    }
+    assert offered <= {key for key, _ in SIGLENT_PAIRS}
 
 
 @pytest.fixture(params=WIRES)
