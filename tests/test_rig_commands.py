@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from emgsim.cli import main
+from emgsim.cli.rigs import rig_serve
+from emgsim.errors import UsageError
 from emgsim.shipped import find
 
 SHORT = "--set=phases=[{kind='hold',duration_s=2.0,level_mvc=0.05}]"
@@ -163,3 +165,20 @@ def test_a_check_of_a_rig_with_relays_reaches_every_state(capsys):
     assert shown.count("in place") == 8
     assert "skipped" not in shown
     assert shown.count("switch   ") == 1
+
+
+@pytest.mark.parametrize(
+    ("set_", "clock"), [((), "paced"), (("virtual.clock=free",), "free")]
+)
+def test_a_rig_is_served_in_real_time_unless_told_otherwise(monkeypatch, set_, clock):
+    """Other people's software reads in its own time; ``--set`` has the last word."""
+    served = []
+
+    def refuse(rig, seed):
+        served.append(rig)
+        raise UsageError("not served")
+
+    monkeypatch.setattr("emgsim.bench.served.ServedRig", refuse)
+    with pytest.raises(UsageError, match="not served"):
+        rig_serve("virtual", set_=set_)
+    assert [rig.virtual.clock for rig in served] == [clock]

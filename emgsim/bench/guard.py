@@ -44,7 +44,8 @@ class Guard:
     Parameters
     ----------
     orders
-        How each instrument is switched off; at least one.
+        How each instrument is switched off; none for one that dies with the process that plays,
+        which is then all that the guard ends.
     log
         JSON-lines file that the guard appends to.
     pass_fds
@@ -55,8 +56,6 @@ class Guard:
     def __init__(
         self, orders: Sequence[OffOrder], log: str | Path, *, pass_fds: Iterable[int] = ()
     ) -> None:
-        if not orders:
-            raise ValueError("a guard needs at least 1 off order, got none")
         self.log = Path(log).resolve()
         self._orders = tuple(orders)
         self._pass_fds = tuple(pass_fds)
@@ -149,7 +148,8 @@ class Guard:
         """
         if self._process is None:
             return
-        longest_s = max(order.timeout_s for order in self._orders) + 2 * GRACE_S + ANSWER_TIMEOUT_S
+        tried_s = max((order.timeout_s for order in self._orders), default=0.0)
+        longest_s = tried_s + 2 * GRACE_S + ANSWER_TIMEOUT_S
         heard = "nothing"
         try:
             heard = self._ask("bye\n", longest_s)

@@ -32,6 +32,14 @@ class SourceLimits(Protocol):
         """Fastest sample clock."""
 
     @property
+    def min_rate_hz(self) -> float:
+        """Slowest sample clock."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it holds each point until the next one."""
+
+    @property
     def max_vpp_open_v(self) -> float:
         """Largest open-circuit swing."""
 
@@ -132,7 +140,8 @@ def laid_out(
     """Do as `plan_levels` does, whether a limit allows it or not: for telling, not for playing."""
     fastest_hz = min(source.max_points / program.duration_s, OVER_BAND * band_hz)
     rate_hz = 1000.0 * max(1.0, np.floor(min(fastest_hz, source.max_rate_hz) / 1000))
-    volts = source_points(program.samples_uv, program.rate_hz, rate_hz)  # microvolts, so far
+    rate_hz = max(rate_hz, source.min_rate_hz)
+    volts = source_points(program.samples_uv, program.rate_hz, rate_hz, source.holds)
     peak_uv = max(float(volts.max()), -float(volts.min()))
     volts *= 1e-6 / rig.device_volts_per_open_volt  # in place: millions of points
     peak_v = max(float(volts.max()), -float(volts.min()))

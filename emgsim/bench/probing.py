@@ -47,11 +47,15 @@ def probe(source: GuardedSource, device: Device, profile: DeviceProfile) -> floa
     source.verified(is_there=False)
     frequency_hz = math.sqrt(max(profile.band_hz[0], 1.0) * profile.band_hz[1])
     peak_v = _harmless_v(rig, source.state)
-    shape = np.sin(2 * np.pi * np.arange(POINTS_OF_PERIOD) / POINTS_OF_PERIOD)
+    rate_hz = min(
+        max(POINTS_OF_PERIOD * frequency_hz, source.caps.min_rate_hz), source.caps.max_rate_hz
+    )
+    n = round(rate_hz / frequency_hz)
+    shape = np.sin(2 * np.pi * np.arange(n) / n)
     settings = SourceSettings(
-        rate_hz=POINTS_OF_PERIOD * frequency_hz,
+        rate_hz=rate_hz,
         vpp_open_v=max(SMALLEST_VPP_V, 2 * peak_v),
-        cycles=math.ceil(PLAYED_S * frequency_hz),
+        cycles=math.ceil(PLAYED_S * rate_hz / n),
         filter=rig.source.filter,
     )
     actual, _ = source.load(peak_v * shape, settings)
@@ -64,7 +68,7 @@ def probe(source: GuardedSource, device: Device, profile: DeviceProfile) -> floa
         source.off()
         device.stop()
     microvolts = block.counts[:, 0].astype(np.float64) * profile.scale_uv_per_count
-    heard_v = 1e-6 * _amplitude(microvolts, device.rate_hz, actual.rate_hz / POINTS_OF_PERIOD)
+    heard_v = 1e-6 * _amplitude(microvolts, device.rate_hz, actual.rate_hz / n)
     measured = heard_v / (peak_v * rig.load_factor_in(state))
     if abs(measured - state.differential) > TOLERANCE * state.differential + FLOOR:
         raise SafetyError(

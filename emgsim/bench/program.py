@@ -99,7 +99,9 @@ def program_for(recording: Recording, corner_hz: float = np.inf) -> Program:
     )
 
 
-def source_points(samples: Floats, rate_hz: float, source_rate_hz: float) -> Floats:
+def source_points(
+    samples: Floats, rate_hz: float, source_rate_hz: float, holds: bool = True
+) -> Floats:
     """Resample to the generator's rate, lifting what its hold will let droop.
 
     A converter that holds each point weighs a frequency f with ``sinc(f / rate)``; below 45 % of
@@ -109,6 +111,6 @@ def source_points(samples: Floats, rate_hz: float, source_rate_hz: float) -> Flo
     spectrum = fft.rfft(samples)
     kept = min(spectrum.size, n_out // 2 + 1)
     relative = np.arange(kept) / n_out
-    lift = np.where(relative < 0.45, 1 / np.sinc(relative), 0.0)
+    lift = np.where(relative < 0.45, 1 / np.sinc(relative) if holds else 1.0, 0.0)
     spectrum[:kept] *= lift * (n_out / samples.size)
     return np.asarray(fft.irfft(spectrum[:kept], n_out))

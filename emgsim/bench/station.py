@@ -257,10 +257,12 @@ def _lock_keys(rig: Rig) -> tuple[str, ...]:
     return rig.lock.keys or tuple(part.resource for part in wired_roles(rig).values())
 
 
-def _off_order(driver: type[Source], address: str) -> OffOrder:
-    """Return how the guard switches a generator off."""
+def _off_orders(driver: type[Source], address: str) -> tuple[OffOrder, ...]:
+    """Return how the guard switches a generator off; one that dies with us needs no order."""
     messages = getattr(driver, "off_messages", None)
     query = getattr(driver, "off_query", None)
+    if messages == ():
+        return ()
     if not messages or not query:
         raise SafetyError(
             f"the driver {driver.__name__} does not say how its output is switched off by another "
@@ -268,7 +270,7 @@ def _off_order(driver: type[Source], address: str) -> OffOrder:
             todo="give it off_messages and off_query, or set safe_state.guard = false",
         )
     question, answer = query
-    return OffOrder(address, tuple(messages), question, answer, timeout_s=OFF_TIMEOUT_S)
+    return (OffOrder(address, tuple(messages), question, answer, timeout_s=OFF_TIMEOUT_S),)
 
 
 def _guard(stack: ExitStack, driver: type[Source], address: str, guarding: _Guarding) -> Guard:
@@ -277,5 +279,5 @@ def _guard(stack: ExitStack, driver: type[Source], address: str, guarding: _Guar
     if log is None:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="emgsim-guard-"))
         log = Path(folder) / GUARD_LOG
-    order = _off_order(driver, address)
-    return stack.enter_context(Guard([order], log, pass_fds=guarding.locks))
+    orders = _off_orders(driver, address)
+    return stack.enter_context(Guard(orders, log, pass_fds=guarding.locks))

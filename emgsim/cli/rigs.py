@@ -156,7 +156,7 @@ def rig_plan(
 
 @app.command(name="serve")
 def rig_serve(rig: str = "virtual", *, seed: Seed = 0, set_: Overrides = ()) -> int:
-    """Serve a virtual rig for other people's software until SIGINT or SIGTERM.
+    """Serve a virtual rig for other people's software, in real time, until SIGINT or SIGTERM.
 
     Prints one VISA address or serial device per line: source, capture, device, and the switch if
     there is one.
@@ -168,7 +168,7 @@ def rig_serve(rig: str = "virtual", *, seed: Seed = 0, set_: Overrides = ()) -> 
     seed
         Seed of the noise and of the converters' phases.
     set_
-        key.path=value of the rig.
+        key.path=value of the rig; virtual.clock=free lets time pass as fast as somebody reads.
     """
     from emgsim.bench.rig import load_rig
     from emgsim.bench.served import ServedRig
@@ -176,6 +176,8 @@ def rig_serve(rig: str = "virtual", *, seed: Seed = 0, set_: Overrides = ()) -> 
     loaded = load_rig(rig, overrides=set_)
     if loaded.kind != "virtual":
         raise UsageError(f"only virtual rigs can be served, {loaded.id} is {loaded.kind!r}")
+    # Other people's software reads in its own time: a second of the plant is one of the wall.
+    loaded = load_rig(rig, overrides=("virtual.clock=paced", *set_))
     # A handler and not sigwait: threads of numpy's libraries have not blocked the signals.
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -73,6 +73,8 @@ class SourceCaps:
     max_vpp_open_v: float
     channels: int
     output_ohm: float
+    min_rate_hz: float = 0.0  # that of max_rate_hz where there is one rate
+    holds: bool = True  # each point until the next one; a sound card interpolates
 
 
 @dataclass(frozen=True)

@@ -298,10 +298,11 @@ def main() -> int:
         diary.settle()
         answer("bye")
         return 0
+    is_dead = why != "bye" and kill(worker)
     if why != "bye":
-        diary.note("killed" if kill(worker) else "could not be killed")
+        diary.note("killed" if is_dead else "could not be killed")
     every = switch_off(job.orders, manager, diary)
-    is_off = all(each.is_off for each in every)
+    is_off = all(each.is_off for each in every) if every else is_dead
     answer("off" if is_off else "on")
     diary.note("end", imported=sorted(set(sys.modules) - loaded))
     tell(job.worker_pid, why, every)

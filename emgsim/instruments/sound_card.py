@@ -98,6 +98,8 @@ class SoundCardSource:
             max_vpp_open_v=2 * self._address.full_scale_v,
             channels=1,
             output_ohm=NOT_KNOWN_OHM,
+            min_rate_hz=self._address.rate_hz,
+            holds=False,
         )
 
     def configure(self, settings: SourceSettings) -> SourceSettings:

@@ -263,7 +263,7 @@ def test_a_short_stream_is_learned_when_it_ends(recording: Recording, trains: li
 
 def test_impossible_input_is_refused() -> None:
     """Rates, durations and shapes from which nothing can come are errors."""
-    with pytest.raises(ValueError, match="rate_hz must be >= 2000 Hz, got 1000"):
+    with pytest.raises(ValueError, match="rate_hz must be >= 9500 Hz, got 1000"):
         StreamingDecomposition(1_000.0)
     with pytest.raises(ValueError, match=r"learning_s must be >= 2 s, got 0\.5"):
         StreamingDecomposition(RATE_HZ, learning_s=0.5)

@@ -285,10 +285,26 @@ def test_a_lease_must_be_a_positive_time(instrument, log, seconds):
     assert events(log) == ["ready", "bye"]
 
 
-def test_a_guard_without_orders_is_refused(log):
-    """What can switch nothing off guards nothing."""
-    with pytest.raises(ValueError, match="at least 1 off order"):
-        Guard([], log)
+def test_a_guard_without_orders_ends_a_worker_that_hangs(log):
+    """What plays by itself, as a sound card does, is silent when its process is dead."""
+    code = (
+        "import sys, time\n"
+        "from emgsim.bench.guard import Guard\n"
+        "with Guard([], sys.argv[1]) as guard:\n"
+        "    guard.lease(0.3)\n"
+        "    time.sleep(60)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(log)], timeout=30, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert until(lambda: events(log)[-1:] == ["end"])
+    assert "killed" in events(log)
+
+
+def test_a_guard_without_orders_ends_with_its_worker(log):
+    """The orderly way: nothing was leased, and nothing is left to do."""
+    with Guard([], log):
+        pass
+    assert events(log) == ["ready", "bye"]
 
 
 def test_a_guard_that_was_killed_gives_no_lease(instrument, log):

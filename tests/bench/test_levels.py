@@ -21,6 +21,8 @@ class Generator:
     max_points: int = 1_000_000
     max_rate_hz: float = 250e6
     max_vpp_open_v: float = 20.0
+    min_rate_hz: float = 0.0
+    holds: bool = True
 
 
 def sine(peak_uv: float, duration_s: float = 1.0) -> Program:
