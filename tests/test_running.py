@@ -19,7 +19,7 @@ from emgsim.bench.playing import Catch, load_program, play
 from emgsim.bench.program import Program, program_for
 from emgsim.bench.rig import Rig, load_rig
 from emgsim.bench.served import ServedRig
-from emgsim.bench.station import device_profile, open_station
+from emgsim.bench.station import open_station
 from emgsim.cli import main
 from emgsim.errors import LinkError
 from emgsim.files.npz import read_npz
@@ -152,7 +152,7 @@ def test_one_seed_gives_the_same_record_twice_and_another_seed_another(
 
 def play_in_process(program: Program, rig: Rig, seed: int, before_s: float) -> np.ndarray:
     """Return the device's codes of a playback on the plant alone, from the trigger's block on."""
-    plan, volts = plan_levels(program, rig, CAPS, device_profile(rig).band_hz[1])
+    plan, volts = plan_levels(program, rig, CAPS, rig.profile.band_hz[1])
     world = World(rig.virtual or RigPhysics(), seed)
     world.generator.set_waveform(np.rint(volts / (plan.vpp_open_v / 2) * 32767).astype(np.int16))
     world.generator.apply(
@@ -199,7 +199,7 @@ def test_the_times_found_are_the_times_at_which_the_converter_sampled(
     world.amplifier.start()
     world.generator.trigger()
     world.advance(plan.duration_s + 0.05)
-    profile = device_profile(rig)
+    profile = rig.profile
     uv = world.amplifier.take()[:, 0] * profile.scale_uv_per_count
     response = BandResponse(
         highpass_hz=10.0, highpass_order=2, lowpass_hz=10_000.0, lowpass_order=4

@@ -121,13 +121,14 @@ def foresee(
     name
         Of what is played, for whoever reads it.
     caps
-        What the generator can do; one without options, and the memory that the rig file declares,
-        when it is not given.
+        What the generator can do; one without options, with the memory and the bits that the rig
+        file declares, when it is not given.
     today
         For the fixture's certificate; the day on the wall clock when it is not given.
     """
     profile, state = rig.profile, rig.fixture.through
-    caps = caps or replace(SMALLEST, max_points=rig.source.max_points)
+    source = rig.source
+    caps = caps or replace(SMALLEST, max_points=source.max_points, code_bits=source.bits)
     plan, volts = laid_out(program, rig, caps, profile.band_hz[1], caps.code_bits)
     settings = SourceSettings(
         rate_hz=plan.source_rate_hz, vpp_open_v=plan.vpp_open_v, filter=rig.source.filter

@@ -76,6 +76,7 @@ class SourceRole(Part):
     noise_mv_rms: float = Field(ge=0)  # at the open output, 10 kHz band
     filter: Literal["NORM", "STEP", "OFF"] = "NORM"
     max_points: int = Field(1_000_000, ge=1000)  # its memory, for a plan; a run asks itself
+    bits: int = Field(16, ge=8, le=32)  # of its codes, likewise
 
 
 class FixtureState(Part):

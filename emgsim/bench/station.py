@@ -61,6 +61,7 @@ class Station:
     profile: DeviceProfile
     identities: dict[str, Identity]
     facts: dict[str, float] = field(default_factory=dict)  # for the record
+    now: Now = utc_now  # tells the time on the wall
 
     def check(self) -> None:
         """Look whether the rig may stay energised: who vouches for it, and the watched input.
@@ -70,7 +71,7 @@ class Station:
         SafetyError
             If the permit has expired, or the input is open.
         """
-        self.permit.refuse_if_over(utc_now())
+        self.permit.refuse_if_over(self.now())
         number, switch = self.rig.interlock.monitored_input, self.fixture.switch
         if number is not None and switch is not None and not switch.input_closed(number):
             raise SafetyError(
@@ -120,11 +121,6 @@ def _within(name: str, step: Callable[[], None], deadline_s: float) -> SafeStep:
     if thread.is_alive():
         return SafeStep(name, confirmed=False, why=f"not done within {deadline_s:g} s")
     return SafeStep(name, confirmed=not failure, why="".join(failure))
-
-
-def device_profile(rig: Rig) -> DeviceProfile:
-    """Return the data sheet of the rig's device."""
-    return rig.profile
 
 
 def refuse_unarmed(rig: Rig) -> None:
@@ -220,7 +216,7 @@ def _wired(
     guard = (
         _guard(stack, drivers["source"], addresses["source"], guarding) if rig.has_guard else None
     )
-    profile = device_profile(rig)
+    profile = rig.profile
     openers = {
         role: partial(driver.open, addresses[role], timeout_s=rig.link_timeout_s)
         for role, driver in drivers.items()
@@ -247,6 +243,7 @@ def _wired(
         fixture=Fixture(rig, lambda: guarded.is_on, links.get("switch")),
         profile=profile,
         identities=identities,
+        now=guarding.now,
     )
 
 

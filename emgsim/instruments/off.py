@@ -232,7 +232,8 @@ class Attempts:
             session.write(command)
         heard = str(session.query(self.order.query)).strip()
         self.last = f"{self.order.query} was answered by {heard!r}"
-        return heard == self.order.answer
+        # Newer firmwares add fields to an answer: ``OUTP OFF,...,POWERON_STATE,OFF``.
+        return heard == self.order.answer or heard.startswith(f"{self.order.answer},")
 
 
 def switch_off(

@@ -82,7 +82,8 @@ class Instrument:
     def _obey(self, client, line):
         self.heard.append(line)
         if line == ":OUTP1?" and self.kind != "deaf":
-            client.sendall(b"1\n" if self.is_on else b"0\n")
+            more = b",POWERON_STATE,OFF" if self.kind == "wordy" else b""
+            client.sendall((b"1" if self.is_on else b"0") + more + b"\n")
         elif line == ":OUTP1 LATE":
             self.switch(True, 0.06)
         elif line in (":OUTP1 ON", ":OUTP1 OFF"):
@@ -283,6 +284,14 @@ def test_a_lease_must_be_a_positive_time(instrument, log, seconds):
             guard.lease(seconds)
         guard.check()
     assert events(log) == ["ready", "bye"]
+
+
+def test_an_answer_that_says_more_is_understood(make, log):
+    """Newer firmwares add fields behind the one that is asked for."""
+    wordy = make("wordy")
+    with pytest.raises(ZeroDivisionError):
+        fail_under_a_lease(Guard([wordy.order()], log))
+    assert events(log) == ["ready", "leased", "bye", "off", "end"]
 
 
 def test_a_guard_without_orders_ends_a_worker_that_hangs(log):

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from emgsim.bench.rig import load_rig
-from emgsim.bench.station import device_profile
 from emgsim.instruments.serial_frames import SerialFrames
 
 if sys.platform != "linux":
@@ -86,7 +85,7 @@ def test_without_a_guard_the_playback_ends_by_itself(bench):
     """
     generator, addresses, folder = bench
     worker = started(bench, kills.Plan(1000, "SIGKILL", "playing", 0.0))
-    profile = device_profile(load_rig("virtual"))
+    profile = load_rig("virtual").profile
     try:
         worker.begin()
         with SerialFrames.open(addresses["device"], profile=profile, timeout_s=5.0) as device:

@@ -141,6 +141,13 @@ def test_a_limit_that_refuses_is_named(rig: Rig, limit: str, value: float, told:
     assert outlook.nodes[0].peak_v == pytest.approx(OPEN_V, rel=1e-5)
 
 
+def test_the_codes_of_the_declared_bits_are_foreseen(rig: Rig) -> None:
+    """Fourteen bits make steps four times as large as sixteen."""
+    coarse = rig.model_copy(update={"source": rig.source.model_copy(update={"bits": 14})})
+    steps_uv = [foresee(sine(1000.0), one).plan.lsb_at_device_uv for one in (rig, coarse)]
+    assert steps_uv[1] == pytest.approx(4 * steps_uv[0], rel=1e-3)
+
+
 def test_what_the_outlook_refuses_the_level_plan_refuses_too(rig: Rig) -> None:
     """Too long for the memory, and too much swing."""
     small = replace(SMALLEST, max_points=10_000)

@@ -13,7 +13,7 @@ from emgsim.bench import served, station
 from emgsim.bench.playing import Catch
 from emgsim.bench.rig import Rig, load_rig
 from emgsim.bench.served import ServedRig
-from emgsim.bench.station import device_profile, open_station
+from emgsim.bench.station import open_station
 from emgsim.errors import EmgsimError, InputError, LinkError, SafetyError
 
 LEFT = "emgsim-rig-*"
@@ -153,7 +153,7 @@ def test_a_station_knows_who_answers_and_leaves_the_output_off(rig):
     with open_station(rig, seed=1) as opened:
         assert {role: who.model for role, who in opened.identities.items()}["device"] == "NA-1"
         assert set(opened.identities) == {"source", "capture", "device"}
-        assert opened.profile == device_profile(rig)
+        assert opened.profile == rig.profile
         guarded = opened.source
     with pytest.raises(SafetyError, match="latched"):
         guarded.energise()
