@@ -242,7 +242,7 @@ OPENS_A_LINK = {
     "emgsim.instruments.serial_stream", "emgsim.instruments.bitalino",
     "emgsim.instruments.shimmer3", "emgsim.instruments.siglent_sds",
     "emgsim.instruments.siglent_sdg", "emgsim.instruments.tektronix_afg",
-    "emgsim.instruments.rigol_dg",
+    "emgsim.instruments.rigol_dg", "emgsim.instruments.scpi_generator",
 }
 
 

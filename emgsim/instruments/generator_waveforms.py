@@ -8,27 +8,17 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emgsim.errors import EmgsimError, InstrumentError, UsageError
+from emgsim.errors import InstrumentError, UsageError
 from emgsim.instruments.base import Filter, SourceCaps, SourceSettings, UploadReceipt
 from emgsim.instruments.scpi import is_close
 
 OUTPUT_OHM = 50.0  # of every generator here, data sheets
 NAME_RULE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,11}")
-
-
-class Switchable(Protocol):
-    """What can be switched off and closed."""
-
-    def off(self) -> None:
-        """Switch the output off and verify it."""
-
-    def close(self) -> None:
-        """Give the link back."""
 
 
 def load_factor(load_ohm: float) -> float:
@@ -199,15 +189,3 @@ def check_ready(settings: SourceSettings | None, waveform: str, address: str) ->
         missing = "configure()" if settings is None else "upload()"
         raise UsageError(f"arm() needs {missing} before it", where=address)
     return settings
-
-
-def leave(source: Switchable, error: BaseException | None) -> None:
-    """Switch a source off and close it; a first error stays the one that is raised."""
-    try:
-        source.off()
-    except EmgsimError as failure:
-        if error is None:
-            raise
-        error.add_note(f"and the output could not be switched off: {failure.what}")
-    finally:
-        source.close()

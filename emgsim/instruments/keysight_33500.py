@@ -9,22 +9,19 @@ Codes are int16 of a DAC: 32767 is +vpp/2, whatever the waveform's own extent.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from types import TracebackType
-from typing import ClassVar, Self, cast
+from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emgsim.errors import InstrumentError, UsageError
+from emgsim.errors import UsageError
 from emgsim.instruments.base import (
-    API,
     Filter,
-    Identity,
     SourceCaps,
     SourceSettings,
     UploadReceipt,
-    read_identity,
 )
 from emgsim.instruments.generator_waveforms import (
     OUTPUT_OHM,
@@ -35,19 +32,17 @@ from emgsim.instruments.generator_waveforms import (
     check_settings,
     check_waveform,
     coded,
-    leave,
     load_factor,
     receipt,
     whole,
 )
-from emgsim.instruments.scpi import ScpiLink, is_word
-from emgsim.instruments.transport import VisaLink
+from emgsim.instruments.scpi import is_word
+from emgsim.instruments.scpi_generator import UPLOAD_TIMEOUT_S, ScpiGenerator
 
 FULL_SCALE_CODE = 32767
 MIN_POINTS = 8
 MAX_VPP_OPEN_V = 20.0
 MAX_RATE_HZ = {"335": 250e6, "336": 1e9}  # by the first digits of the model, data sheets
-UPLOAD_TIMEOUT_S = 60.0
 KEPT = {  # without these a playback is endless, or another one altogether
     "SOUR1:FUNC": "ARB",
     "SOUR1:VOLT:UNIT": "VPP",
@@ -58,51 +53,16 @@ KEPT = {  # without these a playback is endless, or another one altogether
 }
 
 
-class Keysight33500:
+class Keysight33500(ScpiGenerator):
     """Plays int16 waveforms from the first channel, one burst per ``*TRG``.
 
     Use `open`; the constructor takes a link that is open already and sends nothing.
     """
 
-    api: ClassVar[int] = API
+    models: ClassVar[re.Pattern[str]] = re.compile(r"335|336")
+    models_told: ClassVar[str] = "begin with 335 or 336"
     off_messages: ClassVar[tuple[str, ...]] = (":OUTP1 OFF",)
     off_query: ClassVar[tuple[str, str]] = (":OUTP1?", "0")
-
-    def __init__(self, link: ScpiLink) -> None:
-        self._link = link
-        self._caps: SourceCaps | None = None
-        self._settings: SourceSettings | None = None
-        self._waveform = ""
-        self._n_points = 0
-
-    @classmethod
-    def open(cls, address: str, *, timeout_s: float = 5.0) -> Self:
-        """Open the generator at a VISA address and check its model; nothing is set or reset."""
-        link = VisaLink(address, timeout_s=timeout_s, upload_timeout_s=UPLOAD_TIMEOUT_S)
-        source = cls(link)
-        try:
-            source.identify()
-        except BaseException:
-            link.close()
-            raise
-        return source
-
-    def identify(self) -> Identity:
-        """Ask who answers, and refuse a model that is not 335xx or 336xx."""
-        identity = read_identity(self._link.ask("*IDN?"), where=self._link.address)
-        if not identity.model.startswith(tuple(MAX_RATE_HZ)):
-            raise InstrumentError(
-                f"the model must begin with 335 or 336, got {identity}",
-                where=self._link.address,
-                todo="check the address, or name another driver in the rig file",
-            )
-        return identity
-
-    def reset(self) -> None:
-        """Return to the factory settings: output off, nothing left of an earlier session."""
-        self._settings, self._waveform = None, ""
-        self._link.tell("*RST;*CLS")
-        self._link.finish("reset", timeout_s=UPLOAD_TIMEOUT_S)
 
     @property
     def caps(self) -> SourceCaps:
@@ -196,25 +156,6 @@ class Keysight33500:
     def off(self) -> None:
         """Switch the output off and verify it by a query."""
         self._link.choose("OUTP1", "OFF")
-
-    def errors(self) -> tuple[str, ...]:
-        """Read and clear the error queue."""
-        return self._link.errors()
-
-    def close(self) -> None:
-        """Give the link back; closing twice is allowed."""
-        self._link.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        leave(self, error)
 
     def _put_voltage_frame(self, settings: SourceSettings) -> None:
         link, factor = self._link, load_factor(settings.load_ohm)

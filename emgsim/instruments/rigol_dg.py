@@ -19,20 +19,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emgsim.errors import InstrumentError
 from emgsim.instruments.base import (
-    API,
-    Identity,
     SourceCaps,
     SourceSettings,
     UploadReceipt,
-    read_identity,
 )
 from emgsim.instruments.generator_waveforms import (
     OUTPUT_OHM,
@@ -44,13 +39,12 @@ from emgsim.instruments.generator_waveforms import (
     check_settings,
     check_waveform,
     coded,
-    leave,
     load_factor,
     receipt,
     whole,
 )
-from emgsim.instruments.scpi import ScpiLink, is_word
-from emgsim.instruments.transport import VisaLink
+from emgsim.instruments.scpi import is_word
+from emgsim.instruments.scpi_generator import UPLOAD_TIMEOUT_S, ScpiGenerator
 
 HIGHEST_CODE = 0x3FFF  # codes from 0 are -vpp/2..+vpp/2
 PACKET_POINTS = 8192
@@ -59,7 +53,6 @@ MAX_POINTS = 8_000_000
 MAX_POINTS_OF = {"DG1022Z": 2_000_000}
 MAX_RATE_HZ = {"DG8": 30e6, "DG1": 60e6}  # by the first characters of the model, data sheets
 MAX_VPP_OPEN_V = 20.0
-UPLOAD_TIMEOUT_S = 60.0
 KEPT = {  # without these a playback is endless, resampled, or another one altogether
     "OUTP1:POL": "NORM",
     "SOUR1:VOLT:UNIT": "VPP",
@@ -72,50 +65,16 @@ KEPT = {  # without these a playback is endless, resampled, or another one altog
 _LONG = {"NORMAL": "NORM", "POSITIVE": "POS", "SRATE": "SRAT", "MANUAL": "MAN", "TRIGGERED": "TRIG"}
 
 
-class RigolDg:
+class RigolDg(ScpiGenerator):
     """Plays 14-bit waveforms from the first channel, one burst per manual trigger.
 
     Use `open`; the constructor takes a link that is open already and sends nothing.
     """
 
-    api: ClassVar[int] = API
+    models: ClassVar[re.Pattern[str]] = re.compile(r"(?:DG8[1-3][12]|DG10\d\dZ)$")
+    models_told: ClassVar[str] = "be a DG800 or DG1000Z"
     off_messages: ClassVar[tuple[str, ...]] = (":OUTP1 OFF",)
     off_query: ClassVar[tuple[str, str]] = (":OUTP1?", "OFF")
-
-    def __init__(self, link: ScpiLink) -> None:
-        self._link = link
-        self._caps: SourceCaps | None = None
-        self._settings: SourceSettings | None = None
-        self._waveform = ""
-
-    @classmethod
-    def open(cls, address: str, *, timeout_s: float = 5.0) -> Self:
-        """Open the generator at a VISA address and check its model; nothing is set or reset."""
-        link = VisaLink(address, timeout_s=timeout_s, upload_timeout_s=UPLOAD_TIMEOUT_S)
-        source = cls(link)
-        try:
-            source.identify()
-        except BaseException:
-            link.close()
-            raise
-        return source
-
-    def identify(self) -> Identity:
-        """Ask who answers, and refuse a model that is no DG8xx or DG10xxZ."""
-        identity = read_identity(self._link.ask("*IDN?"), where=self._link.address)
-        if not re.fullmatch(r"DG8[1-3][12]|DG10\d\dZ", identity.model):
-            raise InstrumentError(
-                f"the model must be a DG800 or DG1000Z, got {identity}",
-                where=self._link.address,
-                todo="check the address, or name another driver in the rig file",
-            )
-        return identity
-
-    def reset(self) -> None:
-        """Return to the factory settings: output off."""
-        self._settings, self._waveform = None, ""
-        self._link.tell("*RST;*CLS")
-        self._link.finish("reset", timeout_s=UPLOAD_TIMEOUT_S)
 
     @property
     def caps(self) -> SourceCaps:
@@ -208,25 +167,6 @@ class RigolDg:
     def off(self) -> None:
         """Switch the output off and verify it by a query."""
         self._link.choose("OUTP1", "OFF")
-
-    def errors(self) -> tuple[str, ...]:
-        """Read and clear the error queue."""
-        return self._link.errors()
-
-    def close(self) -> None:
-        """Give the link back; closing twice is allowed."""
-        self._link.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        leave(self, error)
 
     def _put_levels(self, settings: SourceSettings) -> None:
         link, factor = self._link, load_factor(settings.load_ohm)

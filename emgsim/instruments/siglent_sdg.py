@@ -20,20 +20,16 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emgsim.errors import InstrumentError
 from emgsim.instruments.base import (
-    API,
-    Identity,
     SourceCaps,
     SourceSettings,
     UploadReceipt,
-    read_identity,
 )
 from emgsim.instruments.generator_waveforms import (
     OUTPUT_OHM,
@@ -45,21 +41,19 @@ from emgsim.instruments.generator_waveforms import (
     check_settings,
     check_waveform,
     coded,
-    leave,
     load_factor,
     receipt,
     whole,
 )
-from emgsim.instruments.scpi import ScpiLink, is_close
+from emgsim.instruments.scpi import is_close
+from emgsim.instruments.scpi_generator import UPLOAD_TIMEOUT_S, ScpiGenerator
 from emgsim.instruments.siglent_fields import Fields, read_fields, read_number
-from emgsim.instruments.transport import VisaLink
 
 FULL_SCALE_CODE = 32767  # +AMP/2, section WVDT
 MIN_POINTS = 8
 MAX_VPP_OPEN_V = 20.0
 LEVEL_V = 1e-3  # accepted between what was set and what is read
 WITHIN = 1e-4
-UPLOAD_TIMEOUT_S = 60.0
 HIGH_Z = "HZ"
 KEPT = {  # without these a playback is endless, resampled, upside down, or another one altogether
     "OUTP": {"PLRT": "NOR"},
@@ -82,44 +76,16 @@ class Series:
 SERIES = {"SDG1": Series(14, 16_384, 30e6), "SDG2": Series(16, 8_000_000, 75e6)}
 
 
-class SiglentSdg:
+class SiglentSdg(ScpiGenerator):
     """Plays 16-bit (SDG2000X) or 14-bit (SDG1000X) waveforms, one burst per manual trigger.
 
     Use `open`; the constructor takes a link that is open already and sends nothing.
     """
 
-    api: ClassVar[int] = API
+    models: ClassVar[re.Pattern[str]] = re.compile(r"SDG[12]\d{3}X")
+    models_told: ClassVar[str] = "be an SDG1000X or SDG2000X"
     off_messages: ClassVar[tuple[str, ...]] = ("C1:OUTP OFF", "C1:OUTP LOAD,HZ", "C1:OUTP PLRT,NOR")
     off_query: ClassVar[tuple[str, str]] = ("C1:OUTP?", "C1:OUTP OFF,LOAD,HZ,PLRT,NOR")
-
-    def __init__(self, link: ScpiLink) -> None:
-        self._link = link
-        self._caps: SourceCaps | None = None
-        self._settings: SourceSettings | None = None
-        self._waveform = ""
-
-    @classmethod
-    def open(cls, address: str, *, timeout_s: float = 5.0) -> Self:
-        """Open the generator at a VISA address and check its model; nothing is set or reset."""
-        link = VisaLink(address, timeout_s=timeout_s, upload_timeout_s=UPLOAD_TIMEOUT_S)
-        source = cls(link)
-        try:
-            source.identify()
-        except BaseException:
-            link.close()
-            raise
-        return source
-
-    def identify(self) -> Identity:
-        """Ask who answers, and refuse a model that is no SDG1...X or SDG2...X."""
-        identity = read_identity(self._link.ask("*IDN?"), where=self._link.address)
-        if not re.fullmatch(r"SDG[12]\d{3}X.*", identity.model):
-            raise InstrumentError(
-                f"the model must be an SDG1000X or SDG2000X, got {identity}",
-                where=self._link.address,
-                todo="check the address, or name another driver in the rig file",
-            )
-        return identity
 
     def reset(self) -> None:
         """Return to the default settings: output off; stored waveforms stay."""
@@ -221,21 +187,6 @@ class SiglentSdg:
     def errors(self) -> tuple[str, ...]:
         """Return nothing: the dialect has no error queue."""
         return ()
-
-    def close(self) -> None:
-        """Give the link back; closing twice is allowed."""
-        self._link.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        leave(self, error)
 
     # ---- settings
 

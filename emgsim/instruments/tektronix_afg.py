@@ -20,20 +20,15 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emgsim.errors import InstrumentError
 from emgsim.instruments.base import (
-    API,
-    Identity,
     SourceCaps,
     SourceSettings,
     UploadReceipt,
-    read_identity,
 )
 from emgsim.instruments.generator_waveforms import (
     OUTPUT_OHM,
@@ -45,13 +40,12 @@ from emgsim.instruments.generator_waveforms import (
     check_settings,
     check_waveform,
     coded,
-    leave,
     load_factor,
     receipt,
     whole,
 )
-from emgsim.instruments.scpi import ScpiLink, is_word
-from emgsim.instruments.transport import VisaLink
+from emgsim.instruments.scpi import is_word
+from emgsim.instruments.scpi_generator import UPLOAD_TIMEOUT_S, ScpiGenerator
 
 HIGHEST_CODE = 16_382  # the lowest is 0
 MIN_POINTS = 2
@@ -60,7 +54,6 @@ MAX_VPP_OPEN_V = 20.0
 MAX_RATE_HZ = 250e6  # of the slowest models that hold 131 072 points, data sheets
 MAX_LOAD_OHM = 10_000.0
 FREQUENCY_STEP_HZ = 1e-6
-UPLOAD_TIMEOUT_S = 60.0
 KEPT = {  # without these a playback is endless, or another one altogether
     "OUTP1:POL": "NORM",
     "SOUR1:VOLT:UNIT": "VPP",
@@ -70,52 +63,17 @@ KEPT = {  # without these a playback is endless, or another one altogether
 }
 
 
-class TektronixAfg:
+class TektronixAfg(ScpiGenerator):
     """Plays 14-bit waveforms from the first channel, one burst per ``*TRG``.
 
     Use `open`; the constructor takes a link that is open already and sends nothing. The trigger
     output gives a pulse at each burst by itself.
     """
 
-    api: ClassVar[int] = API
+    models: ClassVar[re.Pattern[str]] = re.compile(r"AFG3\d{3,4}[A-Z]?$")
+    models_told: ClassVar[str] = "be an AFG3000 or AFG31000"
     off_messages: ClassVar[tuple[str, ...]] = (":OUTP1:STAT OFF",)
     off_query: ClassVar[tuple[str, str]] = (":OUTP1:STAT?", "0")
-
-    def __init__(self, link: ScpiLink) -> None:
-        self._link = link
-        self._caps: SourceCaps | None = None
-        self._settings: SourceSettings | None = None
-        self._waveform = ""
-        self._n_points = 0
-
-    @classmethod
-    def open(cls, address: str, *, timeout_s: float = 5.0) -> Self:
-        """Open the generator at a VISA address and check its model; nothing is set or reset."""
-        link = VisaLink(address, timeout_s=timeout_s, upload_timeout_s=UPLOAD_TIMEOUT_S)
-        source = cls(link)
-        try:
-            source.identify()
-        except BaseException:
-            link.close()
-            raise
-        return source
-
-    def identify(self) -> Identity:
-        """Ask who answers, and refuse a model that is no AFG3xxx or AFG31xxx."""
-        identity = read_identity(self._link.ask("*IDN?"), where=self._link.address)
-        if not re.fullmatch(r"AFG3\d{3,4}[A-Z]?", identity.model):
-            raise InstrumentError(
-                f"the model must be an AFG3000 or AFG31000, got {identity}",
-                where=self._link.address,
-                todo="check the address, or name another driver in the rig file",
-            )
-        return identity
-
-    def reset(self) -> None:
-        """Return to the default settings: output off."""
-        self._settings, self._waveform = None, ""
-        self._link.tell("*RST;*CLS")
-        self._link.finish("reset", timeout_s=UPLOAD_TIMEOUT_S)
 
     @property
     def caps(self) -> SourceCaps:
@@ -209,25 +167,6 @@ class TektronixAfg:
     def off(self) -> None:
         """Switch the output off and verify it by a query."""
         self._link.choose("OUTP1:STAT", "OFF")
-
-    def errors(self) -> tuple[str, ...]:
-        """Read and clear the error queue."""
-        return self._link.errors()
-
-    def close(self) -> None:
-        """Give the link back; closing twice is allowed."""
-        self._link.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        leave(self, error)
 
     def _put_levels(self, settings: SourceSettings) -> None:
         link, factor = self._link, load_factor(settings.load_ohm)
