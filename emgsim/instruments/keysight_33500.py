@@ -153,8 +153,7 @@ class Keysight33500(ScpiGenerator):
         self._link.tell("*TRG")
         self._link.check_errors("*TRG")
 
-    def off(self) -> None:
-        """Switch the output off and verify it by a query."""
+    def _switch_off(self) -> None:
         self._link.choose("OUTP1", "OFF")
 
     def _put_voltage_frame(self, settings: SourceSettings) -> None:

@@ -164,8 +164,7 @@ class RigolDg(ScpiGenerator):
         self._link.tell(":SOUR1:BURS:TRIG")
         self._link.check_errors("the trigger")
 
-    def off(self) -> None:
-        """Switch the output off and verify it by a query."""
+    def _switch_off(self) -> None:
         self._link.choose("OUTP1", "OFF")
 
     def _put_levels(self, settings: SourceSettings) -> None:

@@ -7,12 +7,13 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import ClassVar, Self
 
-from emgsim.errors import EmgsimError, InstrumentError
+from emgsim.errors import EmgsimError, InstrumentError, LinkError
 from emgsim.instruments.base import API, Identity, SourceCaps, SourceSettings, read_identity
 from emgsim.instruments.scpi import ScpiLink
 from emgsim.instruments.transport import VisaLink
 
 UPLOAD_TIMEOUT_S = 60.0
+PULL = "pull the plug of its output, then look what holds it on"
 
 
 class ScpiGenerator(ABC):
@@ -62,9 +63,26 @@ class ScpiGenerator(ABC):
         self._link.tell("*RST;*CLS")
         self._link.finish("reset", timeout_s=UPLOAD_TIMEOUT_S)
 
-    @abstractmethod
     def off(self) -> None:
-        """Switch the output off and verify it by a query."""
+        """Switch the output off and verify it by a query.
+
+        Raises
+        ------
+        InstrumentError
+            When the generator says that its output is still on.
+        """
+        try:
+            self._switch_off()
+        except LinkError:  # whether it is off is not known
+            raise
+        except InstrumentError as error:
+            raise InstrumentError(
+                f"the output is not off: {error.what}", where=error.where, todo=PULL
+            ) from error
+
+    @abstractmethod
+    def _switch_off(self) -> None:
+        """Switch the output off and verify it by a query, in the instrument's dialect."""
 
     def errors(self) -> tuple[str, ...]:
         """Read and clear the error queue."""

@@ -180,8 +180,7 @@ class SiglentSdg(ScpiGenerator):
         self._link.tell("C1:BTWV MTRIG")
         self._finish("the trigger")
 
-    def off(self) -> None:
-        """Switch the output off and verify it by a query."""
+    def _switch_off(self) -> None:
         self._put_output("OFF")
 
     def errors(self) -> tuple[str, ...]:

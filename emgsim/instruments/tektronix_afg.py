@@ -164,8 +164,7 @@ class TektronixAfg(ScpiGenerator):
         self._link.tell("*TRG")
         self._link.check_errors("*TRG")
 
-    def off(self) -> None:
-        """Switch the output off and verify it by a query."""
+    def _switch_off(self) -> None:
         self._link.choose("OUTP1:STAT", "OFF")
 
     def _put_levels(self, settings: SourceSettings) -> None:

@@ -118,6 +118,7 @@ def test_an_output_that_cannot_be_switched_off() -> None:
     """Stuck output: what was set and what reads back, and that the output is still on."""
     error, output = failed("faults.source.stuck_output=true")
     assert isinstance(error, InstrumentError)
-    assert "OUTP1 was set to OFF, reads back 1" in error.what
+    assert error.what.startswith("the output is not off: OUTP1 was set to OFF, reads back 1")
+    assert error.todo.startswith("pull the plug of its output")
     assert "could NOT be confirmed off" in "".join(error.__notes__)
     assert output == "1"
