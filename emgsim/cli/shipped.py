@@ -34,8 +34,8 @@ def list_(
         case "drivers":
             from emgsim.instruments.drivers import GROUPS, driver_names, proof
 
-            rows = {
-                name: f"{role:<8} {proof(role, name)}"
+            rows = {  # a sound card is both a source and a capture
+                f"{name:<22} {role:<7}": proof(role, name)
                 for role in GROUPS
                 for name in driver_names(role)
             }
