@@ -388,3 +388,14 @@ def test_the_console_script_is_the_same_program(tmp_path):
     assert not done.stdout
     assert done.stderr.startswith("error: rig 'virtul'")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_reader_that_leaves_ends_a_command_without_a_word():
+    """`emgsim list | head -1`: no error is shown, and the exit code is that of SIGPIPE."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "emgsim", "list", "muscles"], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        process.stdout.close()
+        told = process.stderr.read()
+    assert (process.returncode, told) == (141, b"")

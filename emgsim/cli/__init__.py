@@ -5,6 +5,7 @@ Heavy modules are imported inside the commands that need them, so that ``--help`
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 
@@ -16,6 +17,7 @@ from emgsim.cli.shipped import list_
 from emgsim.errors import EmgsimError, UsageError
 
 DEBUG = "--debug"
+READER_LEFT = 141  # 128 + SIGPIPE, as a shell counts
 
 app = App(
     name="emgsim",
@@ -46,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code.
 
     0 pass; 1 a limit failed; 2 wrong use; 3 an input is invalid; 4 instrument or link;
-    5 inconclusive or stopped for safety; 130 interrupted.
+    5 inconclusive or stopped for safety; 130 interrupted; 141 nobody reads the output any more.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = DEBUG in words
@@ -60,6 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # who read the output has left, as `| head` does
+        return _unread()
     except Exception as error:
         if debug:
             raise
@@ -70,7 +74,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 def console() -> None:
     """Entry point of the ``emgsim`` command."""
-    sys.exit(main())
+    code = main()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _unread()
+    sys.exit(code)
+
+
+def _unread() -> int:
+    """Let what is still printed go nowhere, and return the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return READER_LEFT
 
 
 def _fail(error: EmgsimError, debug: bool) -> int:
