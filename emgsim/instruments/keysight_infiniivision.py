@@ -12,19 +12,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emgsim.errors import InstrumentError, UsageError
 from emgsim.instruments.base import (
-    API,
     CaptureCaps,
     CaptureSettings,
     ChannelSetup,
-    Identity,
-    read_identity,
 )
 from emgsim.instruments.scopes import (
     NOT_ARMED,
@@ -35,7 +32,7 @@ from emgsim.instruments.scopes import (
     poll,
 )
 from emgsim.instruments.scpi import ScpiLink, is_close, scpi_number
-from emgsim.instruments.transport import VisaLink
+from emgsim.instruments.scpi_instrument import ScpiInstrument
 
 MODEL_RULE = re.compile(r"(?:[DM]SO-?X|EDUX) ?\d{3}(\d)")  # the last digit counts the channels
 RUN_BIT, WAIT_TRIGGER_BIT = 8, 32  # of :OPERegister:CONDition
@@ -56,44 +53,23 @@ class Preamble(NamedTuple):
     y_reference: float
 
 
-class KeysightInfiniivision:
+class KeysightInfiniivision(ScpiInstrument):
     """Records volts after an edge at EXT TRIG.
 
     Use `open`; the constructor takes a link that is open already and sends nothing.
     """
 
-    api: ClassVar[int] = API
+    models: ClassVar[re.Pattern[str]] = MODEL_RULE
+    models_told: ClassVar[str] = "begin with DSO-X, MSO-X or EDUX"
 
     def __init__(self, link: ScpiLink) -> None:
-        self._link = link
+        super().__init__(link)
         self._caps: CaptureCaps | None = None
         self._settings: CaptureSettings | None = None
         self._start_s = 0.0
 
-    @classmethod
-    def open(cls, address: str, *, timeout_s: float = 5.0) -> Self:
-        """Open the oscilloscope at a VISA address and check its model; nothing is set or reset."""
-        link = VisaLink(address, timeout_s=timeout_s)
-        capture = cls(link)
-        try:
-            capture.identify()
-        except BaseException:
-            link.close()
-            raise
-        return capture
-
-    def identify(self) -> Identity:
-        """Ask who answers, and refuse what is no InfiniiVision."""
-        identity = read_identity(self._link.ask("*IDN?"), where=self._link.address)
-        model = MODEL_RULE.match(identity.model)
-        if model is None:
-            raise InstrumentError(
-                f"the model must begin with DSO-X, MSO-X or EDUX, got {identity}",
-                where=self._link.address,
-                todo="check the address, or name another driver in the rig file",
-            )
+    def _note_model(self, model: re.Match[str]) -> None:
         self._caps = CaptureCaps(int(model[1]), 12, MAX_RANGE_V, MAX_DURATION_S)
-        return identity
 
     def reset(self) -> None:
         """Return to the factory settings, stopped."""
@@ -187,16 +163,6 @@ class KeysightInfiniivision:
         self._start_s = preamble.x_origin_s
         steps = codes.astype(np.float64) - preamble.y_reference
         return steps * preamble.y_increment_v + preamble.y_origin_v
-
-    def close(self) -> None:
-        """Give the link back; closing twice is allowed."""
-        self._link.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def _put_trigger(self) -> None:
         link = self._link

@@ -1,61 +1,28 @@
-"""What all generators with a SCPI link have alike: opening, identity, reset, and the way out."""
+"""What all generators with a SCPI link have alike: reset, and that the output is off in the end."""
 
 from __future__ import annotations
 
-import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from types import TracebackType
-from typing import ClassVar, Self
 
 from emgsim.errors import EmgsimError, InstrumentError, LinkError
-from emgsim.instruments.base import API, Identity, SourceCaps, SourceSettings, read_identity
+from emgsim.instruments.base import SourceCaps, SourceSettings
 from emgsim.instruments.scpi import ScpiLink
-from emgsim.instruments.transport import VisaLink
+from emgsim.instruments.scpi_instrument import ScpiInstrument
 
-UPLOAD_TIMEOUT_S = 60.0
+UPLOAD_TIMEOUT_S = 60.0  # longest wait until an upload or a reset is done
 PULL = "pull the plug of its output, then look what holds it on"
 
 
-class ScpiGenerator(ABC):
-    """Holds the link of a generator; the dialect is a subclass.
-
-    Use `open`; the constructor takes a link that is open already and sends nothing. Leaving the
-    context switches the output off.
-    """
-
-    api: ClassVar[int] = API
-    models: ClassVar[re.Pattern[str]]  # that the driver knows
-    models_told: ClassVar[str]  # "the model must ..."
+class ScpiGenerator(ScpiInstrument):
+    """Holds the link of a generator; leaving the context switches the output off."""
 
     def __init__(self, link: ScpiLink) -> None:
-        self._link = link
+        super().__init__(link)
         self._caps: SourceCaps | None = None
         self._settings: SourceSettings | None = None
         self._waveform = ""
         self._n_points = 0
-
-    @classmethod
-    def open(cls, address: str, *, timeout_s: float = 5.0) -> Self:
-        """Open the generator at a VISA address and check its model; nothing is set or reset."""
-        link = VisaLink(address, timeout_s=timeout_s, upload_timeout_s=UPLOAD_TIMEOUT_S)
-        source = cls(link)
-        try:
-            source.identify()
-        except BaseException:
-            link.close()
-            raise
-        return source
-
-    def identify(self) -> Identity:
-        """Ask who answers, and refuse a model that this driver does not know."""
-        identity = read_identity(self._link.ask("*IDN?"), where=self._link.address)
-        if not self.models.match(identity.model):
-            raise InstrumentError(
-                f"the model must {self.models_told}, got {identity}",
-                where=self._link.address,
-                todo="check the address, or name another driver in the rig file",
-            )
-        return identity
 
     def reset(self) -> None:
         """Return to the factory settings: output off."""
@@ -87,13 +54,6 @@ class ScpiGenerator(ABC):
     def errors(self) -> tuple[str, ...]:
         """Read and clear the error queue."""
         return self._link.errors()
-
-    def close(self) -> None:
-        """Give the link back; closing twice is allowed."""
-        self._link.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self,

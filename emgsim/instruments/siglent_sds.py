@@ -29,19 +29,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emgsim.errors import InstrumentError, UsageError
 from emgsim.instruments.base import (
-    API,
     CaptureCaps,
     CaptureSettings,
     ChannelSetup,
-    Identity,
-    read_identity,
 )
 from emgsim.instruments.scopes import (
     NOT_ARMED,
@@ -52,13 +49,13 @@ from emgsim.instruments.scopes import (
     poll,
 )
 from emgsim.instruments.scpi import ScpiLink, is_close, scpi_number
+from emgsim.instruments.scpi_instrument import ScpiInstrument
 from emgsim.instruments.siglent_descriptor import (
     DESCRIPTOR_BYTES,
     DIVISIONS_V,
     Descriptor,
     read_descriptor,
 )
-from emgsim.instruments.transport import VisaLink
 
 MODEL_RULE = re.compile(r"SDS[12]\d\d(\d)X[ -]?(HD|Plus)", re.IGNORECASE)
 CODE_BITS = {"HD": 12, "PLUS": 8}  # of the converter, data sheets
@@ -73,50 +70,29 @@ STATES = {
 }
 
 
-class SiglentSds:
+class SiglentSds(ScpiInstrument):
     """Records volts after an edge at EXT TRIG.
 
     Use `open`; the constructor takes a link that is open already and sends nothing.
     """
 
-    api: ClassVar[int] = API
+    models: ClassVar[re.Pattern[str]] = MODEL_RULE
+    models_told: ClassVar[str] = "be an SDS1000X HD, SDS2000X HD or SDS2000X Plus"
 
     def __init__(self, link: ScpiLink) -> None:
-        self._link = link
+        super().__init__(link)
         self._caps: CaptureCaps | None = None
         self._settings: CaptureSettings | None = None
         self._start_s = 0.0
         self._longer_s = 0.0
 
-    @classmethod
-    def open(cls, address: str, *, timeout_s: float = 5.0) -> Self:
-        """Open the oscilloscope at a VISA address and check its model; nothing is set or reset."""
-        link = VisaLink(address, timeout_s=timeout_s)
-        capture = cls(link)
-        try:
-            capture.identify()
-        except BaseException:
-            link.close()
-            raise
-        return capture
-
-    def identify(self) -> Identity:
-        """Ask who answers, and refuse what is none of the series above."""
-        identity = read_identity(self._link.ask("*IDN?"), where=self._link.address)
-        model = MODEL_RULE.match(identity.model)
-        if model is None:
-            raise InstrumentError(
-                f"the model must be an SDS1000X HD, SDS2000X HD or SDS2000X Plus, got {identity}",
-                where=self._link.address,
-                todo="check the address, or name another driver in the rig file",
-            )
+    def _note_model(self, model: re.Match[str]) -> None:
         self._caps = CaptureCaps(
             channels=int(model[1]),
             code_bits=CODE_BITS[model[2].upper()],
             max_range_v=DIVISIONS_V * LARGEST_V_DIV,
             max_duration_s=DIVISIONS_S * LARGEST_S_DIV,
         )
-        return identity
 
     def reset(self) -> None:
         """Return to the factory settings, stopped."""
@@ -221,16 +197,6 @@ class SiglentSds:
                 wrong, where=self._link.address, todo="raise the range, or record anew"
             )
         return codes * (scale.v_per_div / scale.codes_per_div) - scale.offset_v
-
-    def close(self) -> None:
-        """Give the link back; closing twice is allowed."""
-        self._link.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def _tell(self, *messages: str) -> None:
         for message in messages:
