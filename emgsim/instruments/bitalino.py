@@ -18,14 +18,14 @@ played shows such a step.
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Self
 
-from emgsim.errors import InputError, InstrumentError, LinkError
-from emgsim.instruments.base import API, DeviceBlock, Identity
+from emgsim.errors import InputError, InstrumentError
+from emgsim.instruments.base import DeviceBlock, Identity
 from emgsim.instruments.bitalino_frames import FrameDecoder
-from emgsim.instruments.profiles import DeviceProfile, load_profile
+from emgsim.instruments.profiles import DeviceProfile
+from emgsim.instruments.serial_device import SerialDevice, known_profile
 from emgsim.instruments.serial_stream import SerialStream
 
 STOP = b"\xff\xff"  # the second one for a device that took the first as the value of its PWM output
@@ -36,14 +36,12 @@ OLDEST_FIRMWARE = 4.2  # before it a BITalino has other commands, and cannot be 
 LONGEST_LINE = 64
 
 
-class Bitalino:
+class Bitalino(SerialDevice):
     """Streams the codes of port A1, 0 at the middle of the range. Use `open`."""
-
-    api: ClassVar[int] = API
 
     def __init__(self, stream: SerialStream, profile: DeviceProfile) -> None:
         self._stream = stream
-        self._profile = profile
+        super().__init__(profile)
 
     @classmethod
     def open(
@@ -67,41 +65,19 @@ class Bitalino:
         InputError
             When the profile's rate is none of the device's.
         """
-        known = profile if isinstance(profile, DeviceProfile) else load_profile(profile)
+        known = known_profile(profile)
         if known.rate_hz not in RATES:
             raise InputError(
                 f"rate_hz of a BITalino must be one of {sorted(RATES)}, got {known.rate_hz:g}",
                 where=str(profile) if isinstance(profile, str | Path) else known.model,
                 todo="correct the profile",
             )
-        device = cls(SerialStream(address, known.baud, timeout_s), known)
-        try:
-            device.stop()
-            device.identify()
-        except BaseException:
-            device.close()
-            raise
-        return device
-
-    @property
-    def profile(self) -> DeviceProfile:
-        """Tell what is known about the device."""
-        return self._profile
-
-    @property
-    def rate_hz(self) -> float:
-        """Tell the nominal sampling rate."""
-        return self._profile.rate_hz
+        return cls(SerialStream(address, known.baud, timeout_s), known)._checked()
 
     @property
     def n_channels(self) -> int:
         """Tell the number of channels."""
         return 1
-
-    @property
-    def scale_uv_per_count(self) -> float:
-        """Tell the size of one code at the electrode."""
-        return self._profile.scale_uv_per_count
 
     def identify(self) -> Identity:
         """Ask for the version, and refuse what is no BITalino of the profile or is too old.
@@ -158,13 +134,3 @@ class Bitalino:
     def close(self) -> None:
         """Give the port back; closing twice is allowed."""
         self._stream.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        try:
-            with suppress(LinkError):  # a device that hung up streams no more
-                self.stop()
-        finally:
-            self.close()

@@ -7,25 +7,25 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 import serial
 from numpy.typing import NDArray
 
 from emgsim.errors import InstrumentError, LinkError
-from emgsim.instruments.base import API, DeviceBlock, Identity, read_identity
+from emgsim.instruments.base import DeviceBlock, Identity, read_identity
 from emgsim.instruments.block_queue import BlockQueue
 from emgsim.instruments.frame_format import DeviceCommands, SetupCommand
-from emgsim.instruments.profiles import DeviceProfile, decoder_of, load_profile
-from emgsim.instruments.serial_port import as_link_error, open_port
+from emgsim.instruments.profiles import DeviceProfile, decoder_of
+from emgsim.instruments.serial_device import SerialDevice, known_profile
+from emgsim.instruments.serial_port import as_link_error, open_port, wait_until_silent
 
 OLD_BYTES = 1 << 15  # more than a system keeps of what nobody has read
-SILENCE_S = 0.1  # a device that has been silent for so long has stopped
 ANSWER = re.compile(rb"[ -~]+,[ -~]*,[ -~]*,[ -~]*(?=\r?\n)")  # four printable fields, one line
 
 
-class SerialFrames:
+class SerialFrames(SerialDevice):
     """Streams codes from a serial port.
 
     Use `open`. A hang-up in the middle of a stream loses nothing that came before it:
@@ -33,11 +33,9 @@ class SerialFrames:
     for a counter that jumps back (the device was reset), which raises `InstrumentError`.
     """
 
-    api: ClassVar[int] = API
-
     def __init__(self, port: serial.Serial, profile: DeviceProfile, *, timeout_s: float) -> None:
         self._port = port
-        self._profile = profile
+        super().__init__(profile)
         self._timeout_s = timeout_s
         self._failure: InstrumentError | None = None
         self._forget()
@@ -62,35 +60,13 @@ class SerialFrames:
         LinkError
             When the port is missing, taken, or nothing answers there.
         """
-        known = profile if isinstance(profile, DeviceProfile) else load_profile(profile)
-        device = cls(open_port(address, known.baud, timeout_s), known, timeout_s=timeout_s)
-        try:
-            device.stop()
-            device.identify()
-        except BaseException:
-            device.close()
-            raise
-        return device
-
-    @property
-    def profile(self) -> DeviceProfile:
-        """Tell what is known about the device."""
-        return self._profile
-
-    @property
-    def rate_hz(self) -> float:
-        """Tell the nominal sampling rate."""
-        return self._profile.rate_hz
+        known = known_profile(profile)
+        return cls(open_port(address, known.baud, timeout_s), known, timeout_s=timeout_s)._checked()
 
     @property
     def n_channels(self) -> int:
         """Tell the number of channels."""
         return self._profile.n_channels
-
-    @property
-    def scale_uv_per_count(self) -> float:
-        """Tell the size of one code at the electrode."""
-        return self._profile.scale_uv_per_count
 
     @property
     def scales_uv_per_count(self) -> NDArray[np.float64]:
@@ -170,34 +146,18 @@ class SerialFrames:
         if not command:
             return
         self._send(command)
-        deadline_s = time.monotonic() + self._timeout_s
-        silent_s = 0.0
-        while silent_s < SILENCE_S:
-            began_s = time.monotonic()
-            with self._as_link_error(command):
-                heard = self._port.read(self._port.in_waiting or 1)
-            silent_s = 0.0 if heard else silent_s + time.monotonic() - began_s
-            if time.monotonic() > deadline_s + SILENCE_S:
-                raise LinkError(
-                    f"the device still streams {self._timeout_s:g} s after {command!r}",
-                    where=self._where,
-                    todo="check the profile's stop command",
-                )
+        wait_until_silent(
+            self._port,
+            command,
+            after=repr(command),
+            timeout_s=self._timeout_s,
+            todo="check the profile's stop command",
+        )
 
     def close(self) -> None:
         """Give the port back; closing twice is allowed."""
         with suppress(OSError):  # a dead port must not keep us from closing
             self._port.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        try:
-            with suppress(LinkError):  # a device that hung up streams no more
-                self.stop()
-        finally:
-            self.close()
 
     @property
     def _where(self) -> str:

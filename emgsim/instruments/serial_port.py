@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,7 @@ import serial
 
 from emgsim.errors import LinkError
 
+SILENCE_S = 0.1  # a device that has been silent for so long has stopped
 POLL_S = 0.05  # longest wait of one read: how late a time-out is noticed
 WHAT_TO_DO = {
     errno.ENOENT: "check the name of the port and that the device is plugged in",
@@ -71,3 +73,38 @@ def as_link_error(
         raise LinkError(
             f"the link to {to} broke during {doing} ({error})", where=where, todo=todo
         ) from error
+
+
+def wait_until_silent(
+    port: serial.Serial, doing: str, *, after: str, timeout_s: float, todo: str
+) -> None:
+    """Read what still comes away, until nothing has come for `SILENCE_S`.
+
+    Parameters
+    ----------
+    port
+        Open.
+    doing
+        What is done, for the message of a broken link.
+    after
+        What should have ended the stream, for the other one.
+    timeout_s
+        Longest wait.
+    todo
+        What its user can do when the device goes on sending.
+
+    Raises
+    ------
+    LinkError
+        When the device goes on sending, or hangs up.
+    """
+    deadline_s, silent_s, where = time.monotonic() + timeout_s, 0.0, str(port.port)
+    while silent_s < SILENCE_S:
+        began_s = time.monotonic()
+        with as_link_error(doing, where=where):
+            heard = port.read(port.in_waiting or 1)
+        silent_s = 0.0 if heard else silent_s + time.monotonic() - began_s
+        if time.monotonic() > deadline_s + SILENCE_S:
+            raise LinkError(
+                f"the device still streams {timeout_s:g} s after {after}", where=where, todo=todo
+            )

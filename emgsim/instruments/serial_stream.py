@@ -13,9 +13,7 @@ from typing import Protocol
 from emgsim.errors import InstrumentError, LinkError
 from emgsim.instruments.base import DeviceBlock
 from emgsim.instruments.block_queue import BlockQueue
-from emgsim.instruments.serial_port import as_link_error, open_port
-
-SILENCE_S = 0.1  # a device that has been silent for so long has stopped
+from emgsim.instruments.serial_port import as_link_error, open_port, wait_until_silent
 
 
 class Decoder(Protocol):
@@ -96,18 +94,13 @@ class SerialStream:
         """
         self._decoder = None
         self._forget()
-        deadline_s, silent_s = time.monotonic() + self._timeout_s, 0.0
-        while silent_s < SILENCE_S:
-            began_s = time.monotonic()
-            with self._as_link_error(doing):
-                heard = self._port.read(self._port.in_waiting or 1)
-            silent_s = 0.0 if heard else silent_s + time.monotonic() - began_s
-            if time.monotonic() > deadline_s + SILENCE_S:
-                raise LinkError(
-                    f"the device still streams {self._timeout_s:g} s after {doing}",
-                    where=self.where,
-                    todo="switch the device off and on, and check that it is the one of the rig",
-                )
+        wait_until_silent(
+            self._port,
+            doing,
+            after=doing,
+            timeout_s=self._timeout_s,
+            todo="switch the device off and on, and check that it is the one of the rig",
+        )
 
     def begin(self, decoder: Decoder) -> None:
         """Decode from now on what comes, with a decoder that has seen nothing yet."""

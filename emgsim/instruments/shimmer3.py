@@ -21,13 +21,13 @@ read them back from a unit that ConsensysPRO has set before relying on the leads
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Self
 
-from emgsim.errors import InputError, InstrumentError, LinkError
-from emgsim.instruments.base import API, DeviceBlock, Identity
-from emgsim.instruments.profiles import DeviceProfile, load_profile
+from emgsim.errors import InputError, InstrumentError
+from emgsim.instruments.base import DeviceBlock, Identity
+from emgsim.instruments.profiles import DeviceProfile
+from emgsim.instruments.serial_device import SerialDevice, known_profile
 from emgsim.instruments.serial_stream import SerialStream
 from emgsim.instruments.shimmer3_packets import ACK, N_CHANNELS, TICKS_HZ, PacketDecoder
 
@@ -45,14 +45,12 @@ FASTEST_HZ = 8000
 IN3, NORMAL = 9, 0  # the chip's inputs
 
 
-class Shimmer3:
+class Shimmer3(SerialDevice):
     """Streams the codes of the first ADS1292R. Use `open`."""
-
-    api: ClassVar[int] = API
 
     def __init__(self, stream: SerialStream, profile: DeviceProfile) -> None:
         self._stream = stream
-        self._profile = profile
+        super().__init__(profile)
         self._ticks = ticks_per_sample(profile)
         self._registers = emg_registers(profile)
 
@@ -79,36 +77,14 @@ class Shimmer3:
         InputError
             When the device has no such rate or gain.
         """
-        known = profile if isinstance(profile, DeviceProfile) else load_profile(profile)
+        known = known_profile(profile)
         ticks_per_sample(known), emg_registers(known)  # before the port is touched
-        device = cls(SerialStream(address, known.baud, timeout_s), known)
-        try:
-            device.stop()
-            device.identify()
-        except BaseException:
-            device.close()
-            raise
-        return device
-
-    @property
-    def profile(self) -> DeviceProfile:
-        """Tell what is known about the device."""
-        return self._profile
-
-    @property
-    def rate_hz(self) -> float:
-        """Tell the nominal sampling rate."""
-        return self._profile.rate_hz
+        return cls(SerialStream(address, known.baud, timeout_s), known)._checked()
 
     @property
     def n_channels(self) -> int:
         """Tell the number of channels."""
         return N_CHANNELS
-
-    @property
-    def scale_uv_per_count(self) -> float:
-        """Tell the size of one code at the electrode."""
-        return self._profile.scale_uv_per_count
 
     def identify(self) -> Identity:
         """Ask for hardware, daughter card, firmware and serial number, and refuse what is no EXG.
@@ -177,16 +153,6 @@ class Shimmer3:
     def close(self) -> None:
         """Give the port back; closing twice is allowed."""
         self._stream.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        try:
-            with suppress(LinkError):  # a device that hung up streams no more
-                self.stop()
-        finally:
-            self.close()
 
     def _set_up(self) -> None:
         """Set rate, sensors and registers, read them back, and ask for CRCs."""
