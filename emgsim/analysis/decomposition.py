@@ -90,21 +90,26 @@ def decompose(
     work = whitened(signal, model.residual(signal.samples), plan.lowpass_hz)
     model = learned(work, learned(work, model))
     model = _all_found(work, model, plan, watch)
-    least_left = np.inf
     for turn in range(LAST_ROUNDS):
         n = len(model.units)
         revised = learned(work, resolved(work, model, revised="thoroughly" if turn else "quickly"))
         revised = pruned(revised, work, plan, REGULAR_AT_LAST, least_clear=LEAST_CLEAR)
-        left = learned(work, revised).variance
-        if turn > 0 and len(revised.units) <= (1 - LOST) * n and left > WORSE * least_left:
+        if turn > 0 and lost_its_way(work, model, revised):
             break
-        model, least_left = revised, left
+        model = revised
         watch("revised", work, model)
         if not model.units or (turn > 0 and len(model.units) == n):
             break
     model = followed(work, model, plan)
     watch("followed", work, model)
     return model, work
+
+
+def lost_its_way(work: Conditioned, before: Model, after: Model) -> bool:
+    """Tell whether a revision has lost many units and explains less."""
+    if len(after.units) > (1 - LOST) * len(before.units):
+        return False
+    return learned(work, after).variance > WORSE * learned(work, before).variance
 
 
 def _all_found(work: Conditioned, model: Model, plan: NeedlePlan, watch: Watch) -> Model:

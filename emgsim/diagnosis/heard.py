@@ -20,7 +20,7 @@ BLOCK_OF_MARKER = 8  # lengths of a marker that are looked at in one go
 MARKER_LIKENESS = 0.3  # correlation with it, the hum taken off; noise at 10 kHz reaches 0.1
 MARKER_OF_NOISE = 0.5  # rms, of the noise that is allowed: it is then like itself by 0.45
 MARKER_SHARE = 0.25  # of their energy, that a recorder must be able to hear
-MARKER_FROM_HZ = 200.0  # below all markers: hum must not hide them
+MARKER_FROM_HZ = 200.0  # below most of any marker that is looked for: hum must not hide them
 NARROWEST_HZ = 1_000.0  # upper corner of a recorder that can be followed: others hear lower markers
 
 
