@@ -64,6 +64,9 @@ ALLOWED: dict[str, set[str]] = {
     # What the chain did is computed from arrays: it knows programs and profiles, and opens nothing.
     "chain": PURE | {"stages", "align", "bench.budget", "bench.program", "diagnosis",
                      "instruments.profiles"},
+    # A test knows what is declared of a bench, plays and listens; who does that for it is a protocol.
+    "metrology": PURE | {"stages", "measures", "align", "estimators", "bench.program",
+                         "instruments.profiles"},
     # Whatever went wrong is told from arrays alone: it knows neither rig files nor plant.
     "diagnosis": PURE | {"stages", "align"},
     # It starts processes, and tells them files: no analysis, no truth.

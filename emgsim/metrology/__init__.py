@@ -1,0 +1,1 @@
+"""What an amplifier does, with uncertainty: stimuli, what came back, and what it says."""
