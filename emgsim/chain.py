@@ -6,13 +6,14 @@ expected of a path is the known waveform through the response that the device *d
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emgsim.align import Alignment, Waveform, align, playback
-from emgsim.bench.budget import Row, total_uv
+from emgsim.bench.budget import Row, is_noise_limited, over_budget, total_uv
 from emgsim.bench.program import Program
 from emgsim.diagnosis.heard import Heard
 from emgsim.instruments.profiles import DeviceProfile
@@ -22,6 +23,9 @@ from emgsim.verdict import Measurement
 
 Floats = NDArray[np.float64]
 
+PEAKS = 20  # of the largest excursions, at which amplitudes are compared
+PEAK_HALF_S = 0.005  # on either side of one
+LEAST_PEAK = 200.0  # times the path's noise, peak to peak: it changes one by 0.7 % (rms)
 RENDER_MARGIN_S = 0.1  # the declared response rings; its ends must lie outside the recording
 
 
@@ -204,7 +208,16 @@ def chain_measurements(path: Path, budget: list[Row]) -> list[Measurement]:
     noise_uv, budget_uv = path.noise_uv_rms, total_uv(budget)
     relative = noise_uv / budget_uv
     lost = sum(gap.n_samples for gap in path.recording.gaps)
+    times = over_budget(signal_uv(path), budget)
     return [
+        measured(
+            f"signal.over_budget.{name}",
+            times,
+            "1",
+            note="noise-limited: too small for amplitude and shape"
+            if is_noise_limited(times)
+            else "rms of what was played, over the noise budget",
+        ),
         measured(f"align.residual_us.{name}", lag_us, "us", lag_sd),
         measured(f"align.clock_ppm.{name}", found.clock_ppm, "ppm", 1e6 * found.drift_sd),
         amplitude_error(path),
@@ -219,6 +232,61 @@ def chain_measurements(path: Path, budget: list[Row]) -> list[Measurement]:
         ),
         measured(f"link.lost_samples.{name}", float(lost), "1"),
     ]
+
+
+def signal_uv(path: Path) -> float:
+    """Return the rms of what was played, at the device's input, as a path recorded it."""
+    square = float(np.nanmean(path.recording.samples_uv[:, 0] ** 2)) - path.noise_uv_rms**2
+    return math.sqrt(max(0.0, square)) / abs(path.aligned.gain)
+
+
+def fidelity_measurements(path: Path, program: Program) -> list[Measurement]:
+    """Return how rms and amplitudes compare with what the declared response makes of the program.
+
+    Amplitudes are those, peak to peak, of the largest excursions that stand well above the noise.
+    """
+    expected, _ = Waveform(program.samples_uv, program.rate_hz, path.response).at(
+        path.recording.times_s + program.recording_start_s
+    )
+    uv, name = path.recording.samples_uv[:, 0], path.name
+    known = np.isfinite(uv)
+    rms = [float(np.sqrt(np.mean(x[known] ** 2))) for x in (uv, expected)]
+    errors = _peak_errors_pct(path, expected)
+    worst = float(errors[np.argmax(np.abs(errors))]) if errors.size else math.nan
+    sd = float(errors.std(ddof=1)) / math.sqrt(errors.size) if errors.size > 1 else 0.0
+    n_peaks = f"{errors.size} largest excursions, peak to peak"
+    return [
+        measured(
+            f"amplitude.rms_error_pct.{name}",
+            100 * (rms[0] / rms[1] - 1) if rms[1] else math.nan,
+            "%",
+            note="rms against the declared response, added noise included",
+        ),
+        measured(
+            f"amplitude.peaks_error_pct.{name}",
+            float(errors.mean()) if errors.size else math.nan,
+            "%",
+            sd,
+            note=f"mean of the {n_peaks}",
+        ),
+        measured(
+            f"amplitude.worst_peak_error_pct.{name}", worst, "%", note=f"worst of the {n_peaks}"
+        ),
+    ]
+
+
+def _peak_errors_pct(path: Path, expected: Floats) -> Floats:
+    """Return by how much each large excursion is off, shape ``(n_peaks,)``."""
+    uv, half = path.recording.samples_uv[:, 0], max(2, round(PEAK_HALF_S * path.recording.rate_hz))
+    left, errors = np.abs(expected), []
+    for _ in range(PEAKS):
+        at = int(np.argmax(left))
+        span = slice(max(0, at - half), at + half + 1)
+        left[span] = 0.0
+        recorded, wanted = float(np.ptp(uv[span])), float(np.ptp(expected[span]))
+        if wanted >= LEAST_PEAK * path.noise_uv_rms and np.isfinite(recorded):
+            errors.append(100 * (recorded / wanted - 1))
+    return np.asarray(errors)
 
 
 def raw_measurements(path: Path, program: Program) -> list[Measurement]:

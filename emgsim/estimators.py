@@ -21,8 +21,7 @@ Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
 STEPS = 12  # of Gauss-Newton at most
-NEAR_BINS = 24  # of the residual's spectrum on each side, whose mean is the noise at a frequency
-SKIPPED_BINS = 2  # next to it, which the fit itself has emptied
+NEAR_BINS = 48  # of the residual's spectrum, whose mean is the noise at a frequency
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -148,7 +147,10 @@ def fit_sine(
 
 
 def fit_tones(
-    times_s: Floats, samples: Floats, frequencies_hz: Sequence[float]
+    times_s: Floats,
+    samples: Floats,
+    frequencies_hz: Sequence[float],
+    near_bins: int = NEAR_BINS,
 ) -> tuple[Complexes, Floats, Floats]:
     """Fit several sines of known frequencies, and the mean.
 
@@ -158,6 +160,8 @@ def fit_tones(
         As in `fit_sine`.
     frequencies_hz
         Apart from each other by more than one cycle over the record.
+    near_bins
+        As in `noise_density`.
 
     Returns
     -------
@@ -173,31 +177,53 @@ def fit_tones(
     frequencies = np.asarray(frequencies_hz, np.float64)
     angles = 2 * np.pi * np.multiply.outer(t, frequencies)
     basis = np.hstack([np.ones((t.size, 1)), np.cos(angles), np.sin(angles)])
-    solved = np.linalg.solve(basis.T @ basis, basis.T @ x)
+    inverse = np.linalg.inv(basis.T @ basis)
+    solved = inverse @ (basis.T @ x)
     residual = np.full(samples.shape, np.nan)
     residual[known] = x - basis @ solved
     n = frequencies.size
-    duration_s = float(x.size * np.median(np.diff(times_s)))
-    density = noise_density(residual, times_s, frequencies)
-    return solved[1 : n + 1] - 1j * solved[n + 1 :], np.sqrt(density / duration_s), residual
+    density = noise_density(residual, times_s, frequencies, near_bins)
+    # Sines close together know each other's noise: more of it than each alone has.
+    spread = np.diag(inverse)
+    own = 0.5 * (spread[1 : n + 1] + spread[n + 1 :])
+    sds = np.sqrt(0.5 * density / float(np.median(np.diff(times_s))) * own)
+    return solved[1 : n + 1] - 1j * solved[n + 1 :], sds, residual
 
 
-def noise_density(residual: Floats, times_s: Floats, frequencies_hz: Floats) -> Floats:
+def noise_density(
+    residual: Floats, times_s: Floats, frequencies_hz: Floats, near_bins: int = NEAR_BINS
+) -> Floats:
     """Return the one-sided power density of a residual near each frequency, per hertz.
 
-    The mean of its periodogram over the bins on either side, those left out which a fit of that
-    frequency has emptied. Samples that are NaN count as 0.
+    The mean of its periodogram over the nearest bins. Each sine that was fitted has taken the
+    power of one bin with it, for which it makes up. Samples that are NaN count as 0.
+
+    Parameters
+    ----------
+    residual, times_s
+        Shape ``(n,)``, of evenly spaced samples.
+    frequencies_hz
+        Of all sines that were fitted, shape ``(n_tones,)``.
+    near_bins
+        How many bins, many more than there are sines among them: few where the noise is not flat.
+
+    Returns
+    -------
+    ndarray
+        Shape ``(n_tones,)``; NaN where there are no more bins than sines.
     """
     period_s = float(np.median(np.diff(times_s)))
     n = residual.size
     powers = np.abs(fft.rfft(np.nan_to_num(residual))) ** 2 * (2 * period_s / n)
     powers *= n / max(1, int(np.isfinite(residual).sum()))
-    densities = np.empty(len(frequencies_hz))
-    for i, frequency_hz in enumerate(frequencies_hz):
-        centre = round(float(frequency_hz) * n * period_s)
-        bins = np.arange(centre - NEAR_BINS, centre + NEAR_BINS + 1)
-        near = bins[(np.abs(bins - centre) > SKIPPED_BINS) & (bins > 0) & (bins < powers.size)]
-        densities[i] = powers[near].mean() if near.size else np.nan
+    centres = np.asarray(frequencies_hz, np.float64) * n * period_s
+    firsts = np.clip(np.rint(centres) - near_bins // 2, 1, max(1, powers.size - near_bins))
+    densities = np.full(centres.size, np.nan)
+    for i, first in enumerate(firsts.astype(int)):
+        near = powers[first : first + near_bins]
+        n_taken = int(np.sum((centres > first - 0.5) & (centres < first + near.size - 0.5)))
+        if near.size > n_taken:
+            densities[i] = near.sum() / (near.size - n_taken)
     return densities
 
 

@@ -147,7 +147,7 @@ def test_the_blocks_that_a_recording_is_read_in_do_not_show(
     samples = recorded()
     samples[20_000:23_000] = np.nan
     usual = aligned(samples)
-    monkeypatch.setattr("emgsim.align.BLOCK", size)
+    monkeypatch.setattr("emgsim.align.waveform.BLOCK", size)
     found = aligned(samples)
     assert found.offset_s == pytest.approx(usual.offset_s, abs=1e-12)
     assert found.drift == pytest.approx(usual.drift, abs=1e-12)

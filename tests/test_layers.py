@@ -64,32 +64,40 @@ ALLOWED: dict[str, set[str]] = {
     # What the chain did is computed from arrays: it knows programs and profiles, and opens nothing.
     "chain": PURE | {"stages", "align", "bench.budget", "bench.program", "diagnosis",
                      "instruments.profiles"},
-    # A test knows what is declared of a bench, plays and listens; who does that for it is a protocol.
-    "metrology": PURE | {"stages", "measures", "align", "estimators", "bench.program",
-                         "instruments.profiles"},
+    # A test knows what is declared of a bench, plays and listens; who does it is a protocol.
+    "metrology": PURE | READING | {"stages", "measures", "align", "estimators", "bench.budget",
+                         "bench.program", "instruments.profiles"},
+    # The plant as a bench: what a station does over wires, with the same points and codes.
+    "in_process": PURE | {"bench.levels", "bench.program", "instruments.generator_waveforms",
+                          "metrology", "plant"},
     # Whatever went wrong is told from arrays alone: it knows neither rig files nor plant.
     "diagnosis": PURE | {"stages", "align"},
     # It starts processes, and tells them files: no analysis, no truth.
     "detectors": PURE | {"files"},
     # The one room that joins simulation, bench, analysis, verdict and report.
     "running": PURE | READING | {"stages", "align", "analysis", "bench", "chain", "concluding",
-                                 "detectors", "diagnosis", "exam", "files", "findings_table",
-                                 "instruments.base", "observer", "records", "report", "scenario",
-                                 "scoring", "simulation"},
+                                 "detectors", "diagnosis", "estimators", "exam", "files",
+                                 "findings_table", "instruments.base", "metrology", "observer",
+                                 "records", "report", "scenario", "scoring", "simulation"},
     # What an examination's findings mean: pure rules on findings, and for the truth on its samples.
     "findings_table": PURE | {"analysis"},
     "observer": PURE | {"analysis", "scoring"},
     "concluding": PURE | {"analysis", "exam", "findings_table", "localisation", "records",
                           "references"},
     "report": PURE | {"files", "records"},
+    # Baselines are files; whether a measurement has changed is arithmetic.
+    "regression": PURE | READING | {"records"},
     "follow_up": PURE | READING | {"analysis"},
     # The gallery joins catalogue, simulation and page.
     "exhibits": PURE | READING | {"scenario"},
     "gallery": PURE | {"exhibits", "scenario", "simulation", "report"},
     "testing": PURE | {"physiology.parameters", "scenario"},
     "cli": PURE | READING | {"analysis", "bench", "detectors", "exam", "files", "gallery",
-                             "instruments.drivers", "records", "references", "report", "running",
-                             "scenario", "scoring", "simulation"},
+                             "instruments.drivers", "records", "references", "regression", "report",
+                             "running", "scenario", "scoring", "simulation"},
+    # pytest's side of the command line.
+    "pytest_plugin": PURE | {"bench", "exam", "records", "regression", "running", "scenario",
+                             "simulation"},
     "__main__": {"cli"},
     "__init__": {"errors", "recording", "analysis", "bench", "files", "running", "scenario",
                  "scoring", "simulation"},

@@ -165,8 +165,8 @@ def forbid(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         raise AssertionError("this was done already")
 
     for name in names:
-        room = "playback" if name in ("open_station", "load_program", "play") else "stages"
-        monkeypatch.setattr(f"emgsim.running.{room}.{name}", refuse)
+        rooms = {"open_station": "opening", "load_program": "playback", "play": "playback"}
+        monkeypatch.setattr(f"emgsim.running.{rooms.get(name, 'stages')}.{name}", refuse)
 
 
 AFTER = {  # the line behind which the journal was cut: what is not done again
@@ -243,7 +243,8 @@ def test_a_file_that_is_not_what_the_journal_says_is_made_again(
     done = done_of(lines, folder)
     assert done.stages == kept
     parts = {m.split(".")[0] for m in done.measured}
-    assert parts == ({"align", "amplitude", "link", "noise"} if "align" in kept else set())
+    measured = {"align", "amplitude", "link", "noise", "signal"}
+    assert parts == (measured if "align" in kept else set())
 
 
 def test_what_was_measured_before_something_was_made_anew_does_not_stand(tmp_path: Path) -> None:
@@ -397,7 +398,7 @@ def test_another_device_does_not_go_on(
 ) -> None:
     """What is connected must be what was; nothing is played into it."""
     folder = copy_of(whole, line_of(whole, kind="stage", name="load"))
-    monkeypatch.setattr("emgsim.running.playback.open_station", another_device)
+    monkeypatch.setattr("emgsim.running.opening.open_station", another_device)
     forbid(monkeypatch, "load_program", "play")
     with pytest.raises(InstrumentError, match="serial 'SIM-0001', now 'SIM-0002'"):
         resume(folder)

@@ -71,8 +71,9 @@ def exposure(
     differential, common = _transfers(rig, state)
     limit_mv, limit_v = device_limits(rig, state)
     source_v = scale * float(max(volts.max(), -volts.min())) + abs(settings.offset_open_v)
+    left_mv = max(0.0, limit_mv - abs(state.offset_mv))
     allowed_v = min(
-        1e-3 * limit_mv / differential if differential else np.inf,
+        1e-3 * left_mv / differential if differential else np.inf,
         limit_v / common if common else np.inf,
     )
     peak_v = max(source_v, _leaving_v(volts, settings, scale, allowed_v))
@@ -180,6 +181,6 @@ def _leaving_v(volts: Floats, settings: SourceSettings, scale: float, allowed_v:
 def _transfers(rig: Rig, state: FixtureState) -> tuple[float, float]:
     """Return volts at the device for an open volt at the source, at worst."""
     certificate = state.certificate
-    surely = 1.0 if certificate is None else 1.0 + certificate.expanded_uncertainty
+    surely = 1.0 if certificate is None else certificate.at_most
     by = rig.load_factor_in(state) * surely
     return by * state.differential, by * state.common

@@ -89,6 +89,11 @@ class GuardedSource:
         """Whether the output may be on."""
         return self._is_on
 
+    @property
+    def is_latched(self) -> bool:
+        """Whether it was made safe: nothing can be switched on with this object any more."""
+        return self._is_latched
+
     # -- the fixture -------------------------------------------------------------------------
 
     @property

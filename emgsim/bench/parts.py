@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -38,19 +39,41 @@ class Interlock(Part):
     monitored_input: int | None = Field(None, ge=0)  # of the switch; closed while the lid is
 
 
+class CertifiedPoint(Part):
+    """What a calibration found at one frequency."""
+
+    frequency_hz: float = Field(gt=0)
+    relative: float = Field(1.0, gt=0, lt=2)  # what was found over what the rig file declares
+    expanded_uncertainty: float = Field(gt=0, lt=0.5)  # of it, k = 2
+
+
 class Certificate(Part):
-    """What a calibration of the fixture says of its ratio."""
+    """What a calibration says of a declared value: a ratio, a gain, a clock or an impedance."""
 
     id: str = Field(min_length=1)
     issued: date
     due: date
-    expanded_uncertainty: float = Field(gt=0, lt=0.5)  # of the ratio, relative, k = 2
+    expanded_uncertainty: float = Field(gt=0, lt=0.5)  # of the value, relative, k = 2
+    points: tuple[CertifiedPoint, ...] = ()  # none: the declared value, at every frequency
 
     @model_validator(mode="after")
     def _is_due_after_its_issue(self) -> Self:
         if self.due <= self.issued:
             raise ValueError(f"due must be later than issued ({self.issued}), got {self.due}")
         return self
+
+    @model_validator(mode="after")
+    def _has_rising_points(self) -> Self:
+        frequencies_hz = [point.frequency_hz for point in self.points]
+        if any(a >= b for a, b in pairwise(frequencies_hz)):
+            raise ValueError(f"points must rise in frequency_hz, got {frequencies_hz}")
+        return self
+
+    @property
+    def at_most(self) -> float:
+        """The largest value over the declared one that it leaves possible."""
+        points = ((point.relative, point.expanded_uncertainty) for point in self.points)
+        return max(1.0 + self.expanded_uncertainty, *(r * (1.0 + u) for r, u in points), 0.0)
 
     def has_expired(self, today: date) -> bool:
         """Tell whether the day on which it is due is over."""
@@ -77,6 +100,9 @@ class SourceRole(Part):
     filter: Literal["NORM", "STEP", "OFF"] = "NORM"
     max_points: int = Field(1_000_000, ge=1000)  # its memory, for a plan; a run asks itself
     bits: int = Field(16, ge=8, le=32)  # of its codes, likewise
+    distortion_db: float = Field(-90.0, lt=0)  # each harmonic that it makes of a sine, at most
+    certificate: Certificate | None = None  # of its volts
+    clock_certificate: Certificate | None = None  # of its sample clock, relative: 1e-6 is 1 ppm
 
 
 class FixtureState(Part):
@@ -93,10 +119,14 @@ class FixtureState(Part):
     series_ohm: float = Field(0.0, ge=0)  # in one lead, beside the electrode
     series_nf: float = Field(0.0, ge=0)  # parallel to it; 0: none
     offset_mv: float = 0.0  # added in series with the device's input
+    has_electrode: bool = True  # the phantom is in series with the inputs
+    driven: tuple[int, ...] = ()  # channels of the device, counted from 0; none named: all
+    null_db: float = Field(-160.0, lt=0)  # differential over common volts that it makes by itself
     relays: tuple[int, ...] = ()  # of the switch, that are on; all others are off
     device_differential_mv_pk: float | None = Field(None, gt=0)  # in place of the rig's
     device_common_mode_v_pk: float | None = Field(None, gt=0)  # in place of the rig's
-    certificate: Certificate | None = None
+    certificate: Certificate | None = None  # of differential, or of common where that drives
+    impedance_certificate: Certificate | None = None  # of what is in one lead
 
 
 class FixtureRole(Part):
@@ -106,6 +136,7 @@ class FixtureRole(Part):
     ratio: float = Field(gt=0, le=1)  # device volts over loaded source volts
     input_ohm: float = Field(gt=0)
     electrode_ohm: float = Field(0.0, ge=0)  # in series with the device's input
+    electrode_nf: float = Field(0.0, ge=0)  # in series with that; 0: a resistor alone
     temperature_k: float = Field(295.0, gt=0)
     clamp_v: float | None = Field(None, gt=0)  # diodes at the device: never more than this
     certificate: Certificate | None = None

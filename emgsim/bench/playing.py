@@ -106,7 +106,9 @@ def load_program(station: Station, program: Program) -> tuple[LevelPlan, UploadR
     return plan, receipt
 
 
-def play(station: Station, program: Program, plan: LevelPlan, catch: Catch) -> None:
+def play(
+    station: Station, program: Program, plan: LevelPlan, catch: Catch, *, is_last: bool = True
+) -> None:
     """Play the loaded program once, and put what is captured into ``catch`` as it comes.
 
     The device streams before the trigger, so nothing is missed; how long before does not matter,
@@ -142,7 +144,7 @@ def play(station: Station, program: Program, plan: LevelPlan, catch: Catch) -> N
         station.source.safe()  # at once: whoever caught it on the way out would be later
         raise
     station.capture.wait(DEVICE_TIMEOUT_S)
-    station.source.safe()
+    (station.source.safe if is_last else station.source.off)()
     device.stop()
     catch.scope = ScopeRecord(
         settings=settings,

@@ -46,7 +46,7 @@ def probe(source: GuardedSource, device: Device, profile: DeviceProfile) -> floa
     rig, state = source.rig, source.rig.state(source.state)
     source.verified(is_there=False)
     frequency_hz = math.sqrt(max(profile.band_hz[0], 1.0) * profile.band_hz[1])
-    peak_v = _harmless_v(rig, source.state)
+    peak_v = harmless_v(rig, source.state)
     rate_hz = min(
         max(POINTS_OF_PERIOD * frequency_hz, source.caps.min_rate_hz), source.caps.max_rate_hz
     )
@@ -82,7 +82,7 @@ def probe(source: GuardedSource, device: Device, profile: DeviceProfile) -> floa
     return measured
 
 
-def _harmless_v(rig: Rig, state: str) -> float:
+def harmless_v(rig: Rig, state: str) -> float:
     """Return the open-circuit peak that the device can bear without any divider."""
     limits = (device_limits(rig, rig.state(state)), device_limits(rig, ABSENT))
     bearable_v = min(min(1e-3 * limit_mv, common_v) for limit_mv, common_v in limits)

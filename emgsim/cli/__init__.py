@@ -11,7 +11,8 @@ import traceback
 
 from cyclopts import App, CycloptsError
 
-from emgsim.cli import recordings, rigs, runs
+from emgsim.cli import golden, playing, recordings, rigs, runs
+from emgsim.cli.metrology import metrology
 from emgsim.cli.run import run, schedule
 from emgsim.cli.shipped import list_
 from emgsim.errors import EmgsimError, UsageError
@@ -29,6 +30,8 @@ app = App(
 for command in (
     run,
     schedule,
+    playing.play,
+    metrology,
     recordings.simulate,
     recordings.analyse,
     recordings.compare,
@@ -41,6 +44,7 @@ for command in (
     app.command(command)
 app.command(list_, name="list")
 app.command(rigs.app)
+app.command(golden.app)
 app.command(runs.app)
 
 

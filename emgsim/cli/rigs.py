@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from emgsim.bench.roll_call import Answer
     from emgsim.bench.station import Station
 
-REFUSED = 5
+WRONG_STATE = 4
+REFUSED = INCONCLUSIVE = 5
 
 app = App(name="rig", help="Look at rigs, foresee what they would do, and serve virtual ones.")
 
@@ -42,23 +43,26 @@ def rig_check(
     states: Annotated[bool, Parameter(negative=())] = False,
     set_: Overrides = (),
 ) -> int:
-    """Show who answers for each role; if all are who is meant, open the rig.
+    """Show who answers for each role; if all are who is meant, let the bench test itself.
 
-    Of a real one the divider is then proved by a harmless sine. Where a role does not answer, or
-    another instrument does than the rig file means, the others are still listed, nothing is
-    driven, and the exit code is 4.
+    The divider is proved by a harmless sine; then a short program is looked at by the oscilloscope
+    and by the device. Where something is not as the rig file says, the exit code is 5. Where a role
+    does not answer, or another instrument does than the rig file means, the others are still
+    listed, nothing is driven, and the exit code is 4.
 
     Parameters
     ----------
     rig
         Shipped name or path of a rig file.
     states
-        Bring the fixture into each of its states, too; an operator is asked.
+        Bring the fixture into each of its states, too, and look whether it is there; an operator is
+        asked. Where it is not, the exit code is 4.
     set_
         key.path=value of the rig.
     """
     from emgsim.bench.rig import load_rig
     from emgsim.bench.station import open_station
+    from emgsim.running.self_test import self_test
 
     with open_station(load_rig(rig, overrides=set_), seed=0, told=_show) as station:
         found, told = station.identities["device"].firmware, station.profile.firmware
@@ -66,12 +70,20 @@ def rig_check(
             print(f"{'':<8} the device's profile is of firmware {told}, not of {found}")
         caps = station.source_caps
         print(f"{'':<8} source memory {caps.max_points} points, {caps.max_vpp_open_v:g} Vpp")
+        tested = self_test(station)
         for name, value in station.facts.items():
             print(f"{'':<8} {name.replace('_', ' ')} {value:.6g}")
-        if states:
-            _check_states(station)
+        for one in tested:
+            unit = "" if one.unit == "1" else f" {one.unit}"
+            print(
+                f"{'test':<8} {one.id.removeprefix('self_test.')} {one.value:.4g}{unit}, "
+                f"must be {one.limit}: {one.verdict}"
+            )
+        is_well = not states or _check_states(station)
     print("all answer; the output is off")
-    return 0
+    if not is_well:
+        return WRONG_STATE
+    return INCONCLUSIVE if any(one.verdict == "inconclusive" for one in tested) else 0
 
 
 def _show(answer: Answer) -> None:
@@ -82,17 +94,31 @@ def _show(answer: Answer) -> None:
           flush=True)  # fmt: skip
 
 
-def _check_states(station: Station) -> None:
+def _check_states(station: Station) -> bool:
+    """Bring the fixture into each of its states, look, and tell whether all is well."""
+    from datetime import date
+
     from emgsim.bench.fixture import StateUnavailableError
     from emgsim.bench.rig import THROUGH
+    from emgsim.errors import InstrumentError
+    from emgsim.running.declaring import setup_of
+    from emgsim.running.fixture_check import CheckedFixture
 
+    setup = setup_of(station.rig, station.source_caps, date.today())
+    fixture, is_well = CheckedFixture(station, setup), True
     for name in (*station.rig.fixture.states, THROUGH):
         try:
-            station.into(name)
+            fixture.into(name)
         except StateUnavailableError as error:
-            print(f"{'state':<8} {name:<14} skipped: {error.what}")
+            print(f"{'state':<8} {name:<14} skipped: {error.what}", flush=True)
+        except InstrumentError as error:
+            print(f"{'state':<8} {name:<14} WRONG: {error.what}", flush=True)
+            is_well = False
         else:
-            print(f"{'state':<8} {name:<14} in place")
+            alike = ", ".join(fixture.alike[name])
+            told = f"in place, or {alike}: this device does not tell" if alike else "in place"
+            print(f"{'state':<8} {name:<14} {told}", flush=True)
+    return is_well
 
 
 @app.command(name="plan")

@@ -17,6 +17,26 @@ from emgsim.instruments.frames import FrameDecoder
 from emgsim.instruments.line_decoder import LineDecoder
 
 
+class SheetLimit(BaseModel):
+    """Says what the maker promises of one test, by the test's id in ``[sheet]``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    low: float | None = None
+    high: float | None = None
+    unit: str
+    clause: str = ""  # where in the data sheet
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Self:
+        low, high = self.low, self.high
+        if low is None and high is None:
+            raise ValueError("low, high: one of them at least")
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"low must be at most high, got {low:g} and {high:g}")
+        return self
+
+
 class DeviceProfile(BaseModel):
     """Says what a device is: its range, band, noise and the frames that it sends."""
 
@@ -39,6 +59,7 @@ class DeviceProfile(BaseModel):
     channel_scales: tuple[float, ...] = ()  # of each, times scale_uv_per_count; none: all 1
     frame: FrameFormat | None = None  # a device that sends frames of bytes
     lines: LineFormat | None = None  # or lines of text; neither: its driver knows what it sends
+    sheet: dict[str, SheetLimit] = {}  # what it promises, by a test's id: "gain.accuracy"
 
     @property
     def stream(self) -> FrameFormat | LineFormat:

@@ -13,9 +13,13 @@ from emgsim.metrology.stimulus import Stimulus
 
 @dataclass
 class Measuring:
-    """A bench that plays each stimulus once, however many tests ask for what came back."""
+    """A bench that plays each stimulus once, however many tests ask for what came back.
+
+    ``used`` is what has been asked for, in its order.
+    """
 
     bench: Bench
+    used: list[Acquired] = field(default_factory=list)
     _kept: dict[tuple[object, ...], Acquired] = field(default_factory=dict)
 
     @property
@@ -38,9 +42,14 @@ class Measuring:
         names = tuple(states)
         return self._once(("change", names, dwell_s), lambda: self.bench.change(names, dwell_s))
 
+    def afresh(self) -> Measuring:
+        """Return one for the next test, which has used nothing and shares what was played."""
+        return Measuring(self.bench, _kept=self._kept)
+
     def _once(self, key: tuple[object, ...], acquire: Callable[[], Acquired]) -> Acquired:
         if key not in self._kept:
             self._kept[key] = acquire()
+        self.used.append(self._kept[key])
         return self._kept[key]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,12 @@ class Reading:
         Of the test, and where it finds several values which: ``cmrr.balanced.50hz``.
     value, unit
         NaN where it could not be measured; ``note`` says why.
+    applies
+        Whether the test makes sense with this device on this bench: one channel has no skew. If it
+        does not, the test is skipped for what ``note`` says.
+    bound
+        Where not told from nothing: the true value is at least (">=") or at most ("<=") the value,
+        at the coverage of an expanded uncertainty, which is in it.
     components
         All that is uncertain in it, independent of each other.
     method, conditions
@@ -56,6 +63,8 @@ class Reading:
     conditions: str = ""
     rests_on: tuple[str, ...] = ()
     note: str = ""
+    applies: bool = True
+    bound: Literal["", ">=", "<="] = ""
     curves: Mapping[str, Floats] = field(default_factory=dict)
 
     @property

@@ -84,6 +84,7 @@ def laid_out(
     corner_hz: float,
     has_marker: bool = True,
     gap_s: float = GAP_S,
+    marker_uv: float | None = None,
 ) -> Stimulus:
     """Lay waveforms one after the other, silence between them, behind a marker.
 
@@ -99,12 +100,15 @@ def laid_out(
         Whether it hears the source at all.
     gap_s
         Silence between segments.
+    marker_uv
+        Peak of the marker; None: that of the loudest part.
     """
     lead, gap = np.zeros(round(LEAD_S * rate_hz)), np.zeros(round(gap_s * rate_hz))
     pieces, segments, marker = [lead], [], None
     n = lead.size
     if has_marker:
-        peak_uv = max(QUIETEST_MARKER_UV, *(float(np.max(np.abs(uv))) for _, uv, _ in parts))
+        peak_uv = marker_uv or max(float(np.max(np.abs(uv))) for _, uv, _ in parts)
+        peak_uv = max(QUIETEST_MARKER_UV, peak_uv)
         shape = peak_uv * markers(rate_hz, corner_hz)[0]
         marker = (n / rate_hz, shape)
         pieces += [shape, gap]

@@ -2,6 +2,40 @@
 
 from __future__ import annotations
 
+from emgsim.metrology import (
+    clocks,
+    crosstalk,
+    distortion,
+    fidelity,
+    gain,
+    impedance,
+    inputs,
+    linearity,
+    minimum,
+    noise,
+    overload,
+    quantisation,
+    rejection,
+    response,
+    transients,
+)
 from emgsim.metrology.procedure import Procedure
 
-PROCEDURES: tuple[Procedure, ...] = ()
+PROCEDURES: tuple[Procedure, ...] = (
+    *gain.PROCEDURES,
+    *response.PROCEDURES,
+    *linearity.PROCEDURES,
+    *distortion.PROCEDURES,
+    *clocks.PROCEDURES,
+    *noise.PROCEDURES,
+    *quantisation.PROCEDURES,
+    *transients.PROCEDURES,
+    *fidelity.PROCEDURES,
+    *minimum.PROCEDURES,
+    *rejection.PROCEDURES,
+    *impedance.PROCEDURES,
+    *inputs.PROCEDURES,
+    *crosstalk.PROCEDURES,
+    *overload.PROCEDURES,
+    *gain.AT_THE_END,
+)

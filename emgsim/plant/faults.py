@@ -44,6 +44,7 @@ class Faults(Physics):
     source_silent: bool = False  # the generator accepts connections and never answers
     divider_removed_at_s: float | None = Field(None, ge=0)  # of simulated time; 0: never was in
     lid_opens_at_s: float | None = Field(None, ge=0)  # of simulated time
+    stuck_relay: int | None = Field(None, ge=0)  # its box says that it obeys, and it stays off
     source: SourceFaults = SourceFaults()
     capture: ScpiFaults = ScpiFaults()
     signal: SignalFaults = SignalFaults()

@@ -6,7 +6,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from emgsim.plant.analog import Floats, LineState, Modes, Network, Track, drive, modes, settled
+from emgsim.plant.analog import (
+    Floats,
+    Known,
+    LineState,
+    Modes,
+    Network,
+    Track,
+    drive,
+    modes,
+    settled,
+)
 
 
 @dataclass
@@ -20,10 +30,16 @@ class Line:
         """Feed held values, and return the output at instants inside their steps."""
         return self.drive(held, period_s).at(times_s)
 
-    def drive(self, held: Floats, period_s: float) -> Track:
-        """Feed held values, and return what became of the network meanwhile."""
-        track = drive(self.modes, self.state, held, period_s)
-        self.state = track.end
+    def drive(
+        self, held: Floats, period_s: float, n_ahead: int = 0, known: Known | None = None
+    ) -> Track:
+        """Feed held values, and return what became of the network meanwhile.
+
+        The next call repeats the last step, and so many before it that were only looked ahead.
+        ``known`` are the modes that others have in common which hear the same.
+        """
+        track = drive(self.modes, self.state, held, period_s, known)
+        self.state = track.since(track.end.step - n_ahead)
         return track
 
 

@@ -99,12 +99,19 @@ class Amplifier:
         self._half = 2 ** (physics.adc_bits - 1)
         self._gains = np.asarray(physics.channel_gains or np.ones(physics.channels))
         self._noise_uv = physics.channel_noise_uv_rms
+        self._offset_uv = physics.offset_uv
         self._blocks: list[NDArray[np.int32]] = []
 
     def convert(self, volts: Floats, rng: np.random.Generator) -> NDArray[np.int32]:
-        """Return the codes of volts at the inputs, shape ``(n,)``, as ``(n, n_channels)``."""
+        """Return the codes of volts at the inputs, shape ``(n, n_channels)``.
+
+        The volts are those of all channels, shape ``(n,)``, or of each, ``(n, n_channels)``.
+        """
         codes_per_uv = self._half / self.ranges_uv * self.is_on
-        codes = np.multiply.outer(volts, 1e6 * codes_per_uv * self._gains)
+        scales = 1e6 * codes_per_uv * self._gains
+        codes = np.multiply.outer(volts, scales) if volts.ndim == 1 else volts * scales
+        if self._offset_uv:
+            codes += self._offset_uv * codes_per_uv
         if self._noise_uv:
             noise = rng.standard_normal(codes.shape, np.float32)
             noise *= (self._noise_uv * codes_per_uv).astype(np.float32)

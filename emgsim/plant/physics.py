@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from emgsim.johnson import johnson_density_v2_hz
 from emgsim.plant.analog import Network, butterworth
+from emgsim.plant.networks import loaded_input, notch
 
 DECLARED_BAND_HZ = 10_000.0  # in which the noise figures below are given
 JITTER_SIGMAS = 4.0  # beyond which a sample is never too early or too late
@@ -33,6 +34,9 @@ class SourcePhysics(Physics):
     output_ohm: float = Field(50.0, gt=0)
     noise_mv_rms: float = Field(0.2, ge=0)  # at its output, open circuit, 10 kHz band
     trigger_latency_s: float = Field(1.3e-3, ge=0, le=0.1)  # from *TRG to the first point
+    gain: float = Field(1.0, gt=0)  # true volts over those that it is set to
+    second_order: float = Field(0.0, ge=-0.1, le=0.1)  # v + a2 v^2 / V + a3 v^3 / V^2, of which V
+    third_order: float = Field(0.0, ge=-0.1, le=0.1)  # is half the swing that it is set to
 
     def reconstruction(self, kind: Literal["NORM", "STEP", "OFF"], rate_hz: float) -> Network:
         """Return the output filter: corner at 27 % (NORM) or 13 % (STEP) of the sample rate."""
@@ -44,15 +48,20 @@ class SourcePhysics(Physics):
 
 
 class StatePhysics(Physics):
-    """One way in which the fixture joins the generator and the device, as its relays are set."""
+    """One way in which the fixture joins the generator and the device, as its relays are set.
 
-    differential: float = Field(0.0, ge=0, le=1)  # volts between the inputs per loaded source volt
+    A state that drives both inputs together may leak a little between them: `differential`, of
+    either sign.
+    """
+
+    differential: float = Field(0.0, ge=-1, le=1)  # volts between the inputs per loaded source volt
     common: float = Field(0.0, ge=0, le=1)  # volts of both inputs against ground, likewise
     input_ohm: float = Field(OPEN_OHM, gt=0)  # load of the generator
     series_ohm: float = Field(0.0, ge=0)  # in one lead
     series_nf: float = Field(0.0, ge=0)  # parallel to it; 0: none
     offset_mv: float = 0.0  # in series with the device's input
     has_electrode: bool = True  # in series with the device's input
+    driven: tuple[int, ...] = ()  # channels that hear `differential`, from 0; none named: all
     relays: frozenset[int] = frozenset()  # that are on; all others are off
 
 
@@ -114,7 +123,11 @@ class ElectrodePhysics(Physics):
 
 
 class AmplifierPhysics(Physics):
-    """The needle amplifier under test and its converter."""
+    """The needle amplifier under test and its converter.
+
+    Input, filters, ``v + a2 v^2 / FS + a3 v^3 / FS^2``, clipping with its recovery, converter: in
+    this order. Full scale FS is the converter's range, and all volts are input-referred.
+    """
 
     rate_hz: float = Field(48_000.0, gt=0)
     clock_ppm: float = Field(-18.0, ge=-500, le=500)
@@ -122,35 +135,62 @@ class AmplifierPhysics(Physics):
     channels: int = Field(1, ge=1, le=1024)  # their inputs are joined: all hear the same
     channel_gains: tuple[float, ...] = ()  # of each over the first stage's; none: all alike
     channel_noise_uv_rms: float = Field(0.0, ge=0)  # of each converter, white, input-referred
+    skews_us: tuple[float, ...] = ()  # by which each channel is sampled late; none: all at once
+    crosstalk_db: float | None = Field(None, le=0)  # of each neighbour, heard too; None: nothing
     highpass_hz: float = Field(10.0, gt=0)
     highpass_order: int = Field(2, ge=0, le=8)  # 0: coupled down to DC
     lowpass_hz: float = Field(10_000.0, gt=0)
     lowpass_order: int = Field(4, ge=1, le=10)
+    notch_hz: float = Field(0.0, ge=0)  # a mains filter; 0: none
+    notch_q: float = Field(10.0, gt=0.5)  # its frequency over its width at -3 dB
     gain: float = 1.002  # true over declared sensitivity; negative = inverted polarity
+    second_order: float = Field(0.0, ge=-0.1, le=0.1)  # a2
+    third_order: float = Field(0.0, ge=-0.1, le=0.1)  # a3
     noise_uv_rms: float = Field(0.6, ge=0)  # input-referred, 10 kHz band
     input_mohm: float = Field(1000.0, gt=0)  # between the inputs
+    input_pf: float = Field(0.0, ge=0)  # parallel to it
+    bias_na: float = 0.0  # that flows out of an input through the resistance in its lead
     common_mohm: float = Field(1000.0, gt=0)  # of an input against ground
     common_pf: float = Field(20.0, gt=0)  # parallel to it
     cmrr_db: float = Field(100.0, ge=0)  # with equal impedances in both leads
     clip_uv: float = Field(9_000.0, gt=0)  # the stage before the converter saturates
+    recovery_s: float = Field(0.0, ge=0)  # for which it stays there after it has
+    offset_uv: float = 0.0  # of the converter, when a playback begins
+    drift_uv_s: float = 0.0  # by which it moves from then on
     adc_bits: int = Field(24, ge=8, le=24)
     range_uv: float = Field(10_000.0, gt=0)  # full scale of the converter, both sides
     analog_out_gain: float = Field(500.0, gt=0)  # volts at the monitor output per volt
 
     @model_validator(mode="after")
     def _is_one_amplifier(self) -> Self:
-        if self.channel_gains and len(self.channel_gains) != self.channels:
-            raise ValueError(
-                f"channel_gains: one for each of the {self.channels} channels, "
-                f"got {len(self.channel_gains)}"
-            )
-        longest_s = 1 / (8 * JITTER_SIGMAS * self.rate_hz)
+        for name, values in (("channel_gains", self.channel_gains), ("skews_us", self.skews_us)):
+            if values and len(values) != self.channels:
+                raise ValueError(
+                    f"{name}: one for each of the {self.channels} channels, got {len(values)}"
+                )
+        if min(self.skews_us, default=0.0) < 0:
+            raise ValueError(f"skews_us: no sample is early, got {min(self.skews_us):g} us")
+        longest_s = 1 / (2 * JITTER_SIGMAS * self.rate_hz)
         if self.clock_jitter_s > longest_s:
             raise ValueError(
-                f"clock_jitter_s must be at most {longest_s:.3g} s, a {8 * JITTER_SIGMAS:g}th of "
-                f"a sample, got {self.clock_jitter_s:g}"
+                f"clock_jitter_s must be at most {longest_s:.3g} s, one part in "
+                f"{2 * JITTER_SIGMAS:g} of a sample, got {self.clock_jitter_s:g}"
             )
         return self
+
+    @property
+    def leak(self) -> float:
+        """What a channel hears of each neighbour, over what that one hears."""
+        return 0.0 if self.crosstalk_db is None else float(10 ** (self.crosstalk_db / 20))
+
+    def shares(self, driven: tuple[int, ...]) -> tuple[float, ...]:
+        """Return what each channel hears of a source that drives these (none named: all)."""
+        own = [float(not driven or k in driven) for k in range(self.channels)]
+        padded = [0.0, *own, 0.0]
+        return tuple(
+            heard + self.leak * (before + after)
+            for before, heard, after in zip(padded, own, padded[2:], strict=False)
+        )
 
 
 class ScopePhysics(Physics):
@@ -231,7 +271,8 @@ class RigPhysics(Physics):
         if a.highpass_order:
             high = butterworth(a.highpass_order, a.highpass_hz, "highpass")
         low = butterworth(a.lowpass_order, a.lowpass_hz, "lowpass")
-        return high @ low @ Network(gain=a.gain)
+        band = high @ low @ Network(gain=a.gain)
+        return band @ notch(a.notch_hz, a.notch_q) if a.notch_hz else band
 
     @property
     def electrode_network(self) -> Network:
@@ -266,8 +307,20 @@ class RigPhysics(Physics):
         input resistance Ri, and R0 = Ri + R + the shunt::
 
             H = Ri / (R0 + 1 / (s C) + Rs / (1 + s Rs Cs))
+
+        With a capacitance parallel to Ri it is that of `emgsim.plant.networks.loaded_input`.
         """
         input_ohm = self.amplifier.input_mohm * 1e6
+        if self.amplifier.input_pf:
+            return loaded_input(
+                series_ohm=state.series_ohm,
+                series_nf=state.series_nf,
+                electrode_ohm=self.electrode.r_ohm,
+                electrode_nf=self.electrode.c_nf if state.has_electrode else 0.0,
+                shunt_ohm=self.fixture.shunt_ohm,
+                input_ohm=input_ohm,
+                input_pf=self.amplifier.input_pf,
+            )
         electrode_ohm = self.electrode.r_ohm if state.has_electrode else 0.0
         total_ohm = input_ohm + electrode_ohm + self.fixture.shunt_ohm
         delay_s = state.series_ohm * state.series_nf * 1e-9
@@ -283,6 +336,13 @@ class RigPhysics(Physics):
         c = self.electrode.c_nf * 1e-9
         bottom = [total_ohm * c * delay_s, (total_ohm + state.series_ohm) * c + delay_s, 1.0]
         return Network((0.0, zero), tuple(np.roots(bottom)), gain)
+
+    def offset_v_in(self, state: StatePhysics) -> float:
+        """Return the direct voltage in series with the inputs: the state's, and the bias current's.
+
+        That flows through the series resistance alone, as an electrode is a capacitor here.
+        """
+        return state.offset_mv * 1e-3 + self.amplifier.bias_na * 1e-9 * state.series_ohm
 
     def conversion_network_in(self, state: StatePhysics) -> Network:
         """Return what a series impedance in one lead makes of a common-mode voltage.

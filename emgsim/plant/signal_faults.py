@@ -116,6 +116,11 @@ class ClockStep(SignalFault):
     """The device's clock stands still, and its counter with it: so many samples are not taken."""
 
     samples: int = Field(ge=1)
+    is_repeated: bool = False  # in every playback from that one on, and not in that one alone
+
+    def acts_in(self, playback: int) -> bool:
+        """Tell whether it happens in a playback."""
+        return playback == self.playback or (self.is_repeated and playback > self.playback)
 
 
 class SwappedChannels(SignalFault):
@@ -168,11 +173,12 @@ class SignalFaults(Physics):
         return total
 
     def within(self, part: Part, playback: int, times_s: Floats, volts: Floats) -> Floats:
-        """Return the volts, shape ``(n,)``, at the input as a part lets them through."""
+        """Return the volts at the input, a row per time, as a part lets them through."""
         full = self.saturation
         if full is None or full.part != part:
             return volts
         limit_v = np.where(full.acts(playback, times_s), 1e-6 * full.at_uv, np.inf)
+        limit_v = limit_v if volts.ndim == 1 else limit_v[:, None]
         return np.clip(volts, -limit_v, limit_v)
 
     def said(
@@ -202,7 +208,7 @@ class SignalFaults(Physics):
         if (stuck := self.stuck_channel) is not None:
             codes = codes.copy()
             codes[stuck.acts(playback, times_s), 0] = stuck.code
-        if (step := self.clock_step) is not None and step.playback == playback:
+        if (step := self.clock_step) is not None and step.acts_in(playback):
             runs_s = times_s - step.at_s
             codes = codes[(runs_s < 0) | (runs_s >= step.samples * period_s)]
         return codes

@@ -8,7 +8,8 @@ So the codes that follow a trigger depend on the seed alone, not on how long the
 streaming before.
 
 Not modelled: mains, the 1/f part of the noise, the bounce of relays, and what the device's filters
-remember from before the fixture changed.
+remember from before the fixture changed, but for a direct voltage. Channels that are sampled late
+are late in what they hear of the source; noise and mains they hear together.
 """
 
 from __future__ import annotations
@@ -21,9 +22,8 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from emgsim.johnson import johnson_density_v2_hz
-from emgsim.plant.analog import Network
-from emgsim.plant.lines import Noise, settled_line
+from emgsim.plant.analog import Known, Network, Track
+from emgsim.plant.lines import settled_line
 from emgsim.plant.parts import Amplifier, Floats, Generator, GeneratorSettings, Scope
 from emgsim.plant.physics import (
     DECLARED_BAND_HZ,
@@ -32,13 +32,15 @@ from emgsim.plant.physics import (
     RigPhysics,
     StatePhysics,
 )
+from emgsim.plant.shapes import Rail, bent
 from emgsim.plant.signal_faults import Part, SignalFaults
+from emgsim.plant.unplayed import STEPS as NOISE_STEPS
+from emgsim.plant.unplayed import Unplayed
 from emgsim.seeds import stream
 
-__all__ = ["GeneratorSettings", "World"]  # who makes a world sets its generator
+__all__ = ["NOISE_STEPS", "GeneratorSettings", "World"]  # who makes a world sets its generator
 
 BLOCK_S = 0.010
-NOISE_STEPS = 4  # noise steps per device sample: the staircase's droop at 10 kHz is 0.04 dB
 LARGEST_STEP = 1 << 15  # numbers in one array of a step, so that they stay in the cache
 WARM_UP_BLOCKS = 20  # noise heard before a trigger, so that the high-pass has settled
 PEAK_PHASES = (np.arange(16) + 0.5) / 16  # instants in a point at which its peak is looked for
@@ -74,6 +76,9 @@ class World:
         self._state = physics.fixture.through
         self._relays = frozenset[int]()
         self._has_divider = True
+        self._stuck = frozenset[int]()
+        amplifier = physics.amplifier
+        self._skews_s = 1e-6 * np.asarray(amplifier.skews_us or np.zeros(amplifier.channels))
         self._recent = np.zeros(1)
         self._clock = simpy.Environment()  # counts blocks: whole numbers add up without rounding
         self._until = 0
@@ -127,7 +132,7 @@ class World:
         rng = stream(self.seed, "clock jitter", self.generator.n_triggers)
         times_s = times_s + self._jitter_s(n_samples, rng)
         step = self.faults.clock_step
-        if step is not None and step.playback == self.generator.n_triggers:
+        if step is not None and step.acts_in(self.generator.n_triggers):
             times_s[times_s >= step.at_s] += step.samples / self._true_rate_hz
         return times_s
 
@@ -172,8 +177,13 @@ class World:
 
     def set_relays(self, relays: frozenset[int]) -> None:
         """Switch these relays on and all others off; no state that they make is an open one."""
-        self._relays = relays
+        self._relays = relays - self._stuck
         self._change_state()
+
+    def stick_relay(self, relay: int) -> None:
+        """Let a relay stay off from now on, whatever it is told."""
+        self._stuck |= {relay}
+        self.set_relays(self._relays)
 
     def remove_divider(self) -> None:
         """Let the divider fall out: the device hears the whole voltage of the generator."""
@@ -186,10 +196,12 @@ class World:
 
     def _change_state(self) -> None:
         fixture = self.physics.fixture
-        before_v = self._offset_v
+        before_v, before = self._offset_v, self._input_gain
         self._state = fixture.at(self._relays) if self._has_divider else NO_DIVIDER
+        if before_v and self._input_gain and before:
+            before_v *= before / self._input_gain  # the same at the terminals as it was
         source = self._source_line
-        idle = self.generator.volts(np.array([source.state.step]))[0]
+        idle = self._source_v(np.array([source.state.step]))[0]
         self._wire_source(source.state.step, idle)
         if source.modes.poles.size == self._source_line.modes.poles.size:
             self._source_line.state = source.state  # its filter goes on, only its load has changed
@@ -208,20 +220,16 @@ class World:
         self._channel_rng = stream(self.seed, "channel noise", burst)
         self._jitter_rng = stream(self.seed, "clock jitter", burst)
         self._block = 0
+        clip_v, recovery_s = p.amplifier.clip_uv * 1e-6, p.amplifier.recovery_s
+        self._rail, self._monitor_rail = Rail(clip_v, recovery_s), Rail(clip_v, recovery_s)
         self._rate_hz = g.settings.rate_hz * (1 + p.source.clock_ppm * 1e-6)
         self._period_s = 1 / self._rate_hz
         first_step = int(np.floor(-self._start_s / self._period_s)) - 1
-        self._wire_source(first_step, g.idle_v)
-        self._noise = Noise(stream(self.seed, "amplifier noise", burst))
-        self._series_noise = Noise(stream(self.seed, "series impedance noise", burst))
-        self._open_noise = Noise(stream(self.seed, "open input noise", burst))
-        self._wire_device(first_step, g.idle_v, self._offset_v)
-        n_steps = WARM_UP_BLOCKS * self.block_samples * NOISE_STEPS
-        self._noise.warm_up(n_steps, self._offset_v)
-        if self._has_series_noise:
-            self._series_noise.warm_up(n_steps, 0.0)
-        if self.faults.broken_lead is not None:
-            self._open_noise.warm_up(n_steps, 0.0)
+        idle_v = float(self._source_v(np.array([-1]))[0])
+        self._wire_source(first_step, idle_v)
+        self._unplayed = Unplayed(p, self.faults, self.seed, burst, 1 / self._true_rate_hz)
+        self._wire_device(first_step, idle_v, self._offset_v)
+        self._unplayed.warm_up(WARM_UP_BLOCKS * self.block_samples)
 
     def _wire_source(self, step: int, level_v: float) -> None:
         p, kind = self.physics, self.generator.settings.filter
@@ -231,10 +239,11 @@ class World:
 
     def _wire_device(self, step: int, level_v: float, offset_v: float) -> None:
         """Join source and device as the state says: what they heard before was constant."""
-        p, state, period_s = self.physics, self._state, self._noise_period_s
+        p, state = self.physics, self._state
         amplifier = p.amplifier_network
         device = p.input_network_in(state) @ amplifier
         paths = []
+        self._shares = np.asarray(p.amplifier.shares(state.driven))
         if state.differential:
             paths.append(Network(gain=state.differential) @ device)
         if state.common:
@@ -244,28 +253,17 @@ class World:
             converted = p.conversion_network_in(state) @ Network(gain=state.common)
             paths.append(converted @ amplifier)
         self._device_lines = [settled_line(self._source @ path, level_v, step) for path in paths]
-        self._noise.wire(device, p.noise_density_in(state), period_s, offset_v)
-        if self._has_series_noise:
-            corner = 1 / (state.series_ohm * state.series_nf * 1e-9)
-            shape = Network((), (-corner,), corner)  # R parallel to C
-            density = johnson_density_v2_hz(state.series_ohm, p.fixture.temperature_k)
-            self._series_noise.wire(shape @ amplifier, density, period_s, 0.0)
-        if self.faults.broken_lead is not None:
-            self._open_noise.wire(
-                p.open_input_network @ amplifier, p.open_input_density_v2_hz, period_s, 0.0
-            )
-
-    @property
-    def _noise_period_s(self) -> float:
-        return 1 / (NOISE_STEPS * self._true_rate_hz)
-
-    @property
-    def _has_series_noise(self) -> bool:
-        return self._state.series_ohm > 0 and self._state.series_nf > 0
+        self._is_split = bool(self._skews_s.any() or (self._shares != 1).any())
+        self._unplayed.wire(state, offset_v)
 
     @property
     def _offset_v(self) -> float:
-        return self._state.offset_mv * 1e-3
+        return self.physics.offset_v_in(self._state)
+
+    @property
+    def _input_gain(self) -> float:
+        """Direct volts at the device's terminals for those in series with them."""
+        return float(self.physics.input_network_in(self._state).response(np.zeros(1))[0].real)
 
     # ---- one block
 
@@ -280,23 +278,28 @@ class World:
             self.scope.state = "running"
         if self.scope.state == "running":
             scope_s = self._start_s + self.scope.times_s(self._scope_phase, end_s - self._start_s)
-        steps_end = int(np.floor((end_s - self._start_s) / self._period_s)) + 1
-        steps = np.arange(self._source_line.state.step, steps_end)
-        held = self._gained("source", self._step_times_s(steps), self.generator.volts(steps))
-        every_s = np.concatenate([times_s, scope_s])
+        ahead_s = end_s + float(self._skews_s.max())
+        n_ahead = self._step_at(ahead_s) - self._step_at(end_s)
+        steps = np.arange(self._source_line.state.step, self._step_at(ahead_s) + 1)
+        held = self._gained("source", self._step_times_s(steps), self._source_v(steps))
         led = self._gained("lead", self._step_times_s(steps), held)
-        heard_v = self._play(led, every_s) + self._hear(every_s, NOISE_STEPS * n_samples)
-        since_s = every_s - self._start_s
-        device_v = self._clip(self._gained("amplifier", since_s, heard_v), since_s)
-        source = self._source_line.drive(held, self._period_s)
+        known: Known = {}
+        source = self._source_line.drive(held, self._period_s, n_ahead, known)
+        tracks = self._play(led, n_ahead, known if led is held else {})
+        every_s = np.concatenate([times_s, scope_s])
+        noise_v = self._unplayed.hear(first, n_samples, every_s, self._start_s)
+        n = times_s.size
+        device_v = self._amplified(self._joined(tracks, times_s, noise_v[:n]), times_s, self._rail)
         if self._may_peak(held):
             self._note_peak(source.peak(PEAK_PHASES))
-        self.amplifier.put(self._convert(device_v[: times_s.size], times_s - self._start_s))
+        self.amplifier.put(self._convert(device_v, times_s - self._start_s))
         if scope_s.size:
             noise = self._scope_rng.standard_normal(scope_s.size)
-            noise_v = self._source_noise_v * np.sqrt(self.scope.n_instants)  # of their mean
-            seen_v = source.at(scope_s - self._start_s) + noise_v * noise
-            monitor_v = device_v[times_s.size :] * self.physics.amplifier.analog_out_gain
+            seen_noise_v = self._source_noise_v * np.sqrt(self.scope.n_instants)  # of their mean
+            seen_v = source.at(scope_s - self._start_s) + seen_noise_v * noise
+            heard_v = self._first_channel(tracks, scope_s) + noise_v[n:]
+            monitor_v = self._amplified(heard_v, scope_s, self._monitor_rail)
+            monitor_v = monitor_v * self.physics.amplifier.analog_out_gain
             self.scope.put({1: seen_v, 2: monitor_v}, self._scope_rng)
         self._end_burst(end_s)
         self._block += n_blocks
@@ -317,32 +320,57 @@ class World:
         load_factor = self.physics.load_factor_in(self._state)
         return source.noise_mv_rms * 1e-3 * load_factor * float(np.sqrt(bands))
 
-    def _play(self, held: Floats, times_s: Floats) -> Floats:
-        """Return what the generator makes at the converter, the diodes of the fixture in it.
+    def _source_v(self, steps: NDArray[np.int64]) -> Floats:
+        """Return the staircase as the generator's output stage truly makes it."""
+        p, swing_v = self.physics.source, self.generator.settings.vpp_open_v / 2
+        volts = self.generator.volts(steps) * p.gain
+        return bent(volts, p.second_order, p.third_order, p.gain * swing_v, np.inf)
 
-        They cut the staircase before it is smoothed: what rings above them is not cut.
+    def _step_at(self, times_s: float) -> int:
+        """Return the number of the generator's step in which a time of the device lies."""
+        return int(np.floor((times_s - self._start_s) / self._period_s))
+
+    def _play(self, held: Floats, n_ahead: int, known: Known) -> list[Track]:
+        """Drive the ways of the signal with what the fixture's diodes leave of the staircase.
+
+        They cut it before it is smoothed: what rings above them is not cut.
         """
         state, clamp_v = self._state, self.physics.fixture.clamp_v
         if clamp_v is not None and state.differential:
-            most_v = clamp_v / (state.differential * self.physics.load_factor_in(state))
-            held = np.clip(held, -most_v, most_v)
+            most_v = clamp_v / (abs(state.differential) * self.physics.load_factor_in(state))
+            if np.abs(held).max() > most_v:
+                held, known = np.clip(held, -most_v, most_v), {}
+        return [line.drive(held, self._period_s, n_ahead, known) for line in self._device_lines]
+
+    def _joined(self, tracks: list[Track], times_s: Floats, noise_v: Floats) -> Floats:
+        """Return what the source and the noise make at the converters.
+
+        Shape ``(n,)``: of all channels alike; else ``(n, n_channels)``.
+        """
+        if not self._is_split:
+            return self._first_channel(tracks, times_s) + noise_v
+        volts = np.repeat(noise_v[:, None], self._skews_s.size, axis=1)
+        for track, shares in zip(tracks, self._shares_of_tracks, strict=True):
+            for skew_s in np.unique(self._skews_s[shares != 0]):
+                heard_v = track.at(times_s + skew_s - self._start_s)
+                late = (self._skews_s == skew_s) & (shares != 0)
+                volts[:, late] += np.multiply.outer(heard_v, shares[late])
+        return volts
+
+    def _first_channel(self, tracks: list[Track], times_s: Floats) -> Floats:
+        """Return what the source makes in the first channel, which the monitor output shows."""
         total_v = np.zeros(times_s.size)
-        for line in self._device_lines:
-            total_v = total_v + line.read(held, self._period_s, times_s - self._start_s)
+        for track, shares in zip(tracks, self._shares_of_tracks, strict=True):
+            total_v = total_v + shares[0] * track.at(times_s - self._start_s)
         return total_v
 
-    def _hear(self, times_s: Floats, n_steps: int) -> Floats:
-        first = self._block * self.block_samples * NOISE_STEPS
-        at_s = np.asarray((first + np.arange(n_steps)) * self._noise_period_s) - self._start_s
-        level_v = self._offset_v + self.faults.hum_v(self.generator.n_triggers, at_s)
-        heard_v = self._noise.hear(n_steps, level_v, first, times_s)
-        if (lead := self.faults.broken_lead) is not None:
-            open_v = self._open_noise.hear(n_steps, 0.0, first, times_s)
-            acts = lead.acts(self.generator.n_triggers, times_s - self._start_s)
-            heard_v = heard_v + acts * open_v
-        if self._has_series_noise:
-            heard_v = heard_v + self._series_noise.hear(n_steps, 0.0, first, times_s)
-        return heard_v
+    @property
+    def _shares_of_tracks(self) -> list[Floats]:
+        """What each channel hears of each way: of the one between the inputs what it is driven."""
+        shares = [np.ones(self._skews_s.size)] * len(self._device_lines)
+        if self._state.differential:
+            shares[0] = self._shares
+        return shares
 
     # ---- what the device's terminals have seen
 
@@ -360,7 +388,7 @@ class World:
 
     def _at_terminals(self, source_v: float) -> tuple[float, float]:
         """Return the largest differential and common-mode voltage that a source peak makes."""
-        peak_v = source_v * self._state.differential + abs(self._offset_v)
+        peak_v = source_v * abs(self._state.differential) + abs(self._offset_v)
         clamp_v = self.physics.fixture.clamp_v
         return (
             peak_v if clamp_v is None else min(peak_v, clamp_v),
@@ -374,18 +402,28 @@ class World:
 
     def _gained(self, part: Part, times_s: Floats, volts: Floats) -> Floats:
         """Return what a part makes of volts at these times after the last trigger."""
-        return volts * self.faults.gain(part, self.generator.n_triggers, times_s)
+        gain = self.faults.gain(part, self.generator.n_triggers, times_s)
+        if isinstance(gain, float):
+            return volts * gain if gain != 1 else volts
+        return np.asarray(volts * (gain if volts.ndim == 1 else gain[:, None]), dtype=np.float64)
 
-    def _clip(self, volts: Floats, times_s: Floats) -> Floats:
-        limit_v = self.physics.amplifier.clip_uv * 1e-6
-        volts = np.clip(volts, -limit_v, limit_v)
-        return self.faults.within("amplifier", self.generator.n_triggers, times_s, volts)
+    def _amplified(self, volts: Floats, times_s: Floats, rail: Rail) -> Floats:
+        """Return volts behind the filters as the stage before the converter lets them through."""
+        a, since_s = self.physics.amplifier, times_s - self._start_s
+        volts = self._gained("amplifier", since_s, volts)
+        clip_v, full_scale_v = a.clip_uv * 1e-6, a.range_uv * 1e-6
+        volts = bent(volts, a.second_order, a.third_order, full_scale_v, clip_v)
+        cut_v = rail.cut(times_s, volts)
+        return self.faults.within("amplifier", self.generator.n_triggers, since_s, cut_v)
 
     def _convert(self, volts: Floats, times_s: Floats) -> NDArray[np.int32]:
         """Return the codes of volts at these times after the last trigger."""
         playback = self.generator.n_triggers
         volts = self._gained("converter", times_s, volts)
         volts = self.faults.within("converter", playback, times_s, volts)
+        if drift_uv_s := self.physics.amplifier.drift_uv_s:
+            drifted_v = 1e-6 * drift_uv_s * times_s
+            volts = volts + (drifted_v if volts.ndim == 1 else drifted_v[:, None])
         said = self.amplifier.convert(volts, self._channel_rng)
         return self.faults.said(said, playback, times_s, 1 / self._true_rate_hz)
 

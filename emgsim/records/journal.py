@@ -22,6 +22,12 @@ Kinds of lines, each with its data::
     score         path, rows                          one row per true unit, matched or not
     strata        path, rows                          counts by what makes discharges hard to find
     measurement   id, value, unit, low, high, note, limit, verdict
+    reading       id, test, title, states, uncertainty, coverage_factor, freedom, ratio, method,
+                  conditions, rests_on, components, stimulus_error_pct, curves: how a measurement
+                  of metrology was made
+    skipped       id, title, why                      a test that could not be made here
+    certificate   id, of, due, has_expired            that measurements rest on
+    device        values                              what its profile declares
     file          name, sha256
     spool         name, sha256                        raw samples, kept until they are aligned
     safe_state    confirmed, why                      the output was switched off, and queried
@@ -56,8 +62,10 @@ TABLES = {  # a kind of line: where the record has it, and by what
     "identity": ("identities", "role"),
     "capture": ("captures", "path"),
     "findings": ("findings", "path"),
+    "reading": ("readings", "id"),
+    "certificate": ("certificates", "id"),
 }
-VALUES = ("plan", "arm", "prepare")
+VALUES = ("plan", "arm", "prepare", "device")
 BY_PATH = {
     "alignment": ("alignments", "values"),
     "budget": ("budgets", "rows"),
@@ -69,6 +77,7 @@ LISTS = {
     "error": "errors",
     "resumed": "resumed",
     "diagnosis": "diagnoses",
+    "skipped": "skipped",
 }
 SINGLE = ("run_started", "run_ended", "measurement", "file", "spool", "safe_state")
 KINDS = frozenset((*TABLES, *VALUES, *BY_PATH, *LISTS, *SINGLE))

@@ -19,7 +19,8 @@ RECORD = "record.json"
 class RunRecord:
     """Everything that is known about one run; the only source of every report.
 
-    ``measurements`` are the judged measurements in their order; ``stages`` and the two times are
+    ``measurements`` are the judged measurements in their order, and ``readings`` tell of those of
+    metrology how they were made; ``stages`` and the two times are
     wall-clock facts, all else depends on the seed and the files alone.
     """
 
@@ -41,6 +42,8 @@ class RunRecord:
     prepare: Line = field(default_factory=dict)
     resumed: tuple[Line, ...] = ()
     identities: dict[str, Line] = field(default_factory=dict)
+    device: Line = field(default_factory=dict)  # what its profile declares
+    certificates: dict[str, Line] = field(default_factory=dict)
     plan: Line = field(default_factory=dict)
     captures: dict[str, Line] = field(default_factory=dict)
     alignments: dict[str, Line] = field(default_factory=dict)
@@ -50,6 +53,8 @@ class RunRecord:
     strata: dict[str, list[Line]] = field(default_factory=dict)
     diagnoses: tuple[Line, ...] = ()
     measurements: tuple[Measurement, ...] = ()
+    readings: dict[str, Line] = field(default_factory=dict)  # by a measurement's id
+    skipped: tuple[Line, ...] = ()  # tests that could not be made here
     stages: tuple[Line, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
     errors: tuple[Line, ...] = ()
@@ -59,6 +64,21 @@ class RunRecord:
     def is_examination(self) -> bool:
         """Whether it is what an examination's muscles share."""
         return str(self.scenario.get("schema", "")).startswith("emgsim.examination/")
+
+    @property
+    def is_playback(self) -> bool:
+        """Whether it is of a recording that was played, and not of a scenario."""
+        return str(self.scenario.get("schema", "")).startswith("emgsim.playback/")
+
+    @property
+    def noise_limited(self) -> tuple[str, ...]:
+        """The paths on which noise drowns what was played: amplitudes there mean nothing."""
+        head = "signal.over_budget."
+        return tuple(
+            m.id.removeprefix(head)
+            for m in self.measurements
+            if m.id.startswith(head) and m.note.startswith("noise-limited")
+        )
 
     @property
     def verdict(self) -> str:
@@ -74,7 +94,8 @@ class RunRecord:
     def to_json(self) -> str:
         """Return the record as the text of ``record.json``."""
         data = {"schema": SCHEMA, **asdict(self), "verdict": self.verdict}
-        data["measurements"] = [finite(m) for m in data["measurements"]]
+        how = data.pop("readings")
+        data["measurements"] = [finite(m) | how.get(m["id"], {}) for m in data["measurements"]]
         return json.dumps(data, indent=1, sort_keys=True, allow_nan=False, default=plain) + "\n"
 
 

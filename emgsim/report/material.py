@@ -17,6 +17,7 @@ from emgsim.records.record import RunRecord
 T = TypeVar("T")
 
 PATHS = ("truth", "loopback", "device")
+PLAYED = ("recording", *PATHS[1:])  # of a playback: there is no truth
 # apart for colour-blind readers too, and each at least 4:1 on white
 COLOURS = ("#0072b2", "#c24e00", "#007a58", "#9b3f8c", "#776700", "#0f7684", "#7b4b2a", "#332288",
            "#b0304f", "#4d7a1f")  # fmt: skip
@@ -62,14 +63,15 @@ def gather(folder: Path, record: RunRecord) -> Material:
     """Read all that a run's folder holds; what is missing or broken is named, never fatal."""
     missing: dict[str, str] = {}
     recordings, findings = {}, {}
+    usual = _usual(record)
     truth: Truth | None = None
     for path in paths(record):
         wave = str(record.captures.get(path, {}).get("file", f"wave/{path}.npz"))
-        is_recorded = path in PATHS or path in record.captures  # what a device reports is not
+        is_recorded = path in usual or path in record.captures  # what a device reports is not
         if is_recorded and (got := _read(folder, wave, read_npz, missing)) is not None:
             recordings[path] = got[0]
             truth = got[1] if path == "truth" else truth
-        if path not in PATHS and path not in record.findings:
+        if path not in record.findings and (path not in PATHS or record.is_playback):
             continue
         found = str(record.findings.get(path, {}).get("file", f"findings-{path}.json"))
         if (seen := _read(folder, found, read_findings, missing)) is not None:
@@ -92,8 +94,12 @@ def paths(record: RunRecord) -> tuple[str, ...]:
 
     Of a run that broke off before its analysis, all that was captured.
     """
-    others = record.findings or record.captures
-    return (*PATHS, *sorted(set(others) - set(PATHS)))
+    others, usual = record.findings or record.captures, _usual(record)
+    return (*usual, *sorted(set(others) - set(usual)))
+
+
+def _usual(record: RunRecord) -> tuple[str, ...]:
+    return PLAYED if record.is_playback else PATHS
 
 
 def _read(folder: Path, name: str, read: Callable[[Path], T], missing: dict[str, str]) -> T | None:

@@ -23,7 +23,10 @@ def verdict_text(verdict: str) -> str:
 
 def unit_text(unit: str) -> str:
     """Write a unit with its proper letters; the unit one is left out."""
-    return {"1": "", "uV": "µV", "us": "µs", "um": "µm", "ohm": "Ω"}.get(unit, unit)
+    return {
+        "1": "", "uV": "µV", "us": "µs", "um": "µm", "ohm": "Ω", "Mohm": "MΩ", "uV/s": "µV/s",
+        "nV/sqrt(Hz)": "nV/√Hz", "bits": "bit",
+    }.get(unit, unit)  # fmt: skip
 
 
 def limit_text(limit: Limit) -> str:

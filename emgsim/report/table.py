@@ -48,7 +48,9 @@ def verdict_line(record: RunRecord) -> str:
     """
     judged = sum(m.verdict != "not_judged" for m in record.measurements)
     verdict = record.verdict.replace("_", " ")
-    return f"verdict: {verdict} ({judged} judged, {len(record.measurements) - judged} reported)"
+    limited = ", noise-limited" if "device" in record.noise_limited else ""
+    n_reported = len(record.measurements) - judged
+    return f"verdict: {verdict} ({judged} judged, {n_reported} reported){limited}"
 
 
 def _cells(m: Measurement) -> tuple[str, ...]:

@@ -6,12 +6,20 @@ follow what was played is aligned by what came before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
 
 import numpy as np
 
 from emgsim import chain
-from emgsim.bench.budget import Row, device_budget, loopback_budget, total_uv
+from emgsim.bench.budget import (
+    Row,
+    device_budget,
+    is_noise_limited,
+    loopback_budget,
+    over_budget,
+    total_uv,
+)
 from emgsim.bench.levels import LevelPlan
 from emgsim.bench.playing import Catch
 from emgsim.bench.program import Program
@@ -23,13 +31,50 @@ from emgsim.diagnosis.link import Linked, hang_up, link_diagnoses
 from emgsim.diagnosis.rig import Diagnosed, diagnose, told
 from emgsim.diagnosis.tracks import Track, followed
 from emgsim.errors import NotAnalysableError
-from emgsim.records.journal import finite
+from emgsim.records.journal import Line, finite
 from emgsim.running.logbook import Logbook
 from emgsim.running.played import Floats, Played
 from emgsim.running.resuming import RECORDED
 from emgsim.stages import FLAT, BandResponse
+from emgsim.verdict import Measurement
 
 Budgets = dict[str, list[Row]]
+
+
+def chain_measured(
+    rig: Rig, program: Program, played: Played, paths: Mapping[str, chain.Path], logbook: Logbook
+) -> Iterator[Measurement]:
+    """Yield what the chain did to the signal, and journal the noise budgets beside the measured.
+
+    Parameters
+    ----------
+    rig, program, played, logbook
+        As in `aligned`.
+    paths
+        Of `aligned`.
+    """
+    for name, budget in budgets(rig, played).items():
+        path = paths[name]
+        yield from chain.chain_measurements(path, budget)
+        rows = [*budget, {"name": "measured", "uv_rms": path.noise_uv_rms}]
+        logbook.journal.append("budget", path=name, rows=rows)
+    times = over_budget(chain.signal_uv(paths["device"]), budgets(rig, played)["device"])
+    if is_noise_limited(times):
+        logbook.progress(
+            f"noise       noise-limited: the signal is {times:.3g} times the device's noise "
+            "budget; what is detected counts, amplitude and shape are not judged"
+        )
+    yield from chain.raw_measurements(paths["device"], program)
+    yield from chain.monitor_measurements(paths["monitor"])
+
+
+def keep_fit(path: chain.Path, program: Program, logbook: Logbook) -> Line:
+    """Journal how a path is aligned, and return the fit."""
+    fit = finite(asdict(replace(path.aligned, bound=None)))
+    del fit["windows"], fit["bound"]  # nothing reads them again
+    values = path.table(program.recording_start_s)
+    logbook.journal.append("alignment", path=path.name, values=values, fit=fit)
+    return fit
 
 
 def aligned(

@@ -99,7 +99,9 @@ class Ending:
 
 
 @contextmanager
-def journalled(journal: Journal, ending: Ending, *, kept: str) -> Iterator[None]:
+def journalled(
+    journal: Journal, ending: Ending, *, kept: str, is_resumable: bool = True
+) -> Iterator[None]:
     """Journal what ends a run early, and tell what is kept and how it is gone on with.
 
     Parameters
@@ -110,6 +112,8 @@ def journalled(journal: Journal, ending: Ending, *, kept: str) -> Iterator[None]
         Becomes completed if nothing ends it early, or bears the exit code of what did.
     kept
         What there is of it by then, in words.
+    is_resumable
+        Whether `emgsim run --resume` goes on with it.
     """
     folder = journal.folder
     try:
@@ -119,7 +123,8 @@ def journalled(journal: Journal, ending: Ending, *, kept: str) -> Iterator[None]
         told = {"what": error.what, "where": error.where, "todo": error.todo}
         journal.append("error", **told, exit_code=error.exit_code)
         error.add_note(f"  kept: {kept}, in {folder}")
-        if not (folder.parent / JOURNAL).exists():  # a muscle's goes on with its examination
+        # A muscle's run goes on with its examination.
+        if is_resumable and not (folder.parent / JOURNAL).exists():
             error.add_note(f"  go on with: emgsim run --resume {folder}")
         raise
     except KeyboardInterrupt:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from emgsim.bench.levels import LevelPlan
 from emgsim.bench.playing import Catch, load_program, play
 from emgsim.bench.program import Program
 from emgsim.bench.rig import Rig
-from emgsim.bench.station import GUARD_LOG, SOURCE_OFF, Station, open_station
-from emgsim.errors import EmgsimError, InstrumentError
-from emgsim.instruments.base import Identity
+from emgsim.bench.station import Station
+from emgsim.errors import EmgsimError
 from emgsim.recording import Channel, Gap, Recording
 from emgsim.running.logbook import Logbook
+from emgsim.running.opening import opened
 from emgsim.running.played import SPOOL, Played
 from emgsim.running.resuming import Done
 
@@ -55,38 +54,8 @@ class Playback:
                 pass
         return Played.read(self._logbook.folder)
 
-    @contextmanager
-    def _opened(self) -> Iterator[Station]:
-        folder = self._logbook.folder
-        opened = open_station(self._rig, self._seed, run_id=folder.name, log=folder / GUARD_LOG)
-        with self._logbook.stage("open") as say, opened as station:
-            self._journal.append("arm", values=station.permit.table() | station.facts)
-            for role, who in station.identities.items():
-                self._identify(role, who)
-            say(", ".join(f"{who.maker} {who.model}" for who in station.identities.values()))
-            say.done()
-            try:
-                yield station
-            finally:
-                self._make_safe(station)
-
-    def _identify(self, role: str, who: Identity) -> None:
-        found = {name: getattr(who, name) for name in ("maker", "model", "serial", "firmware")}
-        before = self._done.identities.get(role, found)
-        changes = [f"{k} {before[k]!r}, now {found[k]!r}" for k in found if found[k] != before[k]]
-        if changes:
-            raise InstrumentError(
-                f"the run was begun on another {role}: {'; '.join(changes)}",
-                where=f"rig {self._rig.id}",
-                todo="connect what was connected when it began, or run it anew",
-            )
-        self._journal.append("identity", role=role, **found)
-
-    def _make_safe(self, station: Station) -> None:
-        steps = station.make_safe()  # the station's own way out tries again, and tells
-        why = "; ".join(f"{step.name}: {step.why}" for step in steps if not step.confirmed)
-        is_off = all(step.confirmed for step in steps if step.name == SOURCE_OFF)
-        self._journal.append("safe_state", confirmed=is_off, why=why)
+    def _opened(self) -> AbstractContextManager[Station]:
+        return opened(self._rig, self._seed, self._logbook, self._done.identities)
 
     def _load(self, station: Station, program: Program) -> LevelPlan:
         with self._logbook.stage("load") as say:

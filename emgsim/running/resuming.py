@@ -124,6 +124,12 @@ def restored(record: RunRecord, where: str) -> tuple[Scenario, Rig]:
         If the run had not yet begun, or this version reads them otherwise.
     """
     refuse_empty(record, where)
+    if str(record.scenario.get("schema", "")).startswith(("emgsim.metrology/", "emgsim.playback/")):
+        raise InputError(
+            "only a run of a scenario or of an examination is gone on with",
+            where=where,
+            todo="begin anew; what it had measured is in its record",
+        )
     scenario = validated(Scenario, record.scenario, f"{where}, its scenario")
     rig = validated(Rig, record.rig, f"{where}, its rig")
     if scenario.resolved() != record.scenario or rig.resolved() != record.rig:

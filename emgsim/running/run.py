@@ -136,7 +136,7 @@ def resume(folder: Path, *, progress: Progress = lambda _: None) -> tuple[Path, 
         scenario, rig = restored(begun, str(folder))
         if begun.status == "completed":
             if not all((folder / name).is_file() for name in REPORTS):
-                _report(folder)
+                write_reports(folder)
             progress(f"completed   nothing is left to do in {folder}")
             return folder, begun
         under_test = find_detector(
@@ -164,11 +164,12 @@ def _carried_out(journal: Journal, execute: Callable[[], None]) -> RunRecord:
             execute()
     finally:
         ending.append(journal, fold(read_journal(journal.folder)))
-        record = _report(journal.folder)
+        record = write_reports(journal.folder)
     return record
 
 
-def _report(folder: Path) -> RunRecord:
+def write_reports(folder: Path) -> RunRecord:
+    """Write record and reports of a run from its journal, and return the record."""
     from emgsim.report.junit import junit_xml
     from emgsim.report.page import write_page
 

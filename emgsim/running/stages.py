@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from emgsim import chain
 from emgsim.align import Alignment
-from emgsim.bench.budget import Row
 from emgsim.bench.program import Program, program_for
 from emgsim.bench.rig import Rig
 from emgsim.detectors import Detector, detect
@@ -19,8 +18,15 @@ from emgsim.errors import EmgsimError, InputError
 from emgsim.files.findings import read_findings, write_findings
 from emgsim.files.npz import read_npz
 from emgsim.recording import Findings, Recording, Truth
-from emgsim.records.journal import Journal, Line, finite
-from emgsim.running.aligning import aligned, budgets, declared, tell_broken_off
+from emgsim.records.journal import Journal, Line
+from emgsim.running.aligning import (
+    aligned,
+    chain_measured,
+    declared,
+    keep_fit,
+    tell_broken_off,
+)
+from emgsim.running.gating import gated
 from emgsim.running.logbook import Logbook, Progress
 from emgsim.running.playback import Playback
 from emgsim.running.played import SPOOL, Played
@@ -44,7 +50,6 @@ from emgsim.verdict import Measurement, judge
 
 PLAN = "plan.json"  # in the run's folder: that of the built-in analysis
 REPORTS = f"findings-{REPORTED}.json"
-STIMULUS_ERROR_PCT = 2.0  # a loopback further off makes every device verdict inconclusive
 
 
 class Stages:
@@ -145,13 +150,9 @@ class Stages:
             paths = aligned(self.rig, program, played, duration_s, self.logbook)
             for path in paths.values():
                 self.logbook.keep(path.name, path.recording)
-                self._keep_alignment(path, program)
+                self.fits[path.name] = keep_fit(path, program, self.logbook)
             self._keep_reports(played, paths["device"])
-            noise = budgets(self.rig, played)
-            self._measure_chain(paths["loopback"], noise["loopback"])
-            self._measure_chain(paths["device"], noise["device"])
-            self._measure(chain.raw_measurements(paths["device"], program))
-            self._measure(chain.monitor_measurements(paths["monitor"]))
+            self._measure(chain_measured(self.rig, program, played, paths, self.logbook))
             ppm = (f"{n} {paths[n].aligned.clock_ppm:+.2f} ppm" for n in ("loopback", "device"))
             say(", ".join(ppm))
 
@@ -160,11 +161,6 @@ class Stages:
         if self.rig.profile.detects:
             write_findings(self.logbook.folder / REPORTS, reported(played.events, device))
             self.journal.file(REPORTS)
-
-    def _measure_chain(self, path: chain.Path, budget: list[Row]) -> None:
-        self._measure(chain.chain_measurements(path, budget))
-        rows = [*budget, {"name": "measured", "uv_rms": path.noise_uv_rms}]
-        self.journal.append("budget", path=path.name, rows=rows)
 
     def _score(self, paths: tuple[chain.Path, ...], truth: Truth) -> None:
         every = self._analysed(paths)
@@ -262,29 +258,13 @@ class Stages:
     def _judged(self, measurement: Measurement) -> Measurement:
         if measurement.id not in self.limits:
             return measurement
-        judged = judge(measurement, self.limits[measurement.id])
-        stimulus = self.measured.get("amplitude.error_pct.loopback")  # of all paths the first
-        if stimulus is None or not judged.id.endswith(".device"):
-            return judged
-        error_pct = abs(stimulus.value)
-        return judged if error_pct <= STIMULUS_ERROR_PCT else _inconclusive(judged, error_pct)
+        return gated(judge(measurement, self.limits[measurement.id]), self.measured)
 
     # -- keeping -----------------------------------------------------------------------------
 
-    def _keep_alignment(self, path: chain.Path, program: Program) -> None:
-        fit = asdict(path.aligned)
-        del fit["windows"]  # nothing reads them again
-        self.fits[path.name] = finite(fit)
-        self.journal.append(
-            "alignment",
-            path=path.name,
-            values=path.table(program.recording_start_s),
-            fit=self.fits[path.name],
-        )
-
     def _path(self, name: str, response: BandResponse) -> chain.Path:
         """Return a path that was aligned, as it was kept."""
-        fit = {k: math.nan if v is None else v for k, v in self.fits[name].items()}
+        fit: Line = {k: math.nan if v is None else v for k, v in self.fits[name].items()}
         recording, _ = read_npz(self.logbook.folder / f"wave/{name}.npz")
         return chain.Path(
             name=name,
@@ -296,8 +276,3 @@ class Stages:
 
 def _rendering(path: chain.Path, truth: Truth) -> Render:
     return partial(path.render, rate_hz=truth.muap_rate_hz)
-
-
-def _inconclusive(measurement: Measurement, error_pct: float) -> Measurement:
-    note = f"the stimulus itself was {error_pct:.3g} % off"
-    return replace(measurement, verdict="inconclusive", note=note)

@@ -1,4 +1,4 @@
-"""Twin of the reference serial needle amplifier ``NA-1``, on a pseudo-terminal.
+"""Twin of the reference needle amplifiers ``NA-1`` and ``NA-4``, on a pseudo-terminal.
 
 Commands are text lines: ``ID?``, ``START``, ``STOP``; anything else answers ``ERR 1``. While it
 streams it sends frames and hears nothing but ``STOP``::
@@ -19,6 +19,7 @@ from emgsim.virtual.frame_faults import FrameFaults
 from emgsim.virtual.serial_line import CommandLines
 
 IDENTITY = b"EMGSIM,NA-1,SIM-0001,1.0\n"
+IDENTITY_OF_FOUR = b"EMGSIM,NA-4,SIM-0004,1.0\n"
 SAMPLES_PER_FRAME = 16
 _SYNC = np.frombuffer(b"\xa5\x5a", np.uint8)
 _LONGEST_LINE = 256  # bytes; what is longer was never a command
@@ -55,7 +56,7 @@ class FrameEncoder:
 
 
 class VirtualAmplifier:
-    """Serve the amplifier of a `World` as an NA-1 in the running event loop.
+    """Serve the amplifier of a `World` as an NA-1 or an NA-4 in the running event loop.
 
     Parameters
     ----------
@@ -63,9 +64,14 @@ class VirtualAmplifier:
         The plant.
     faults
         What goes wrong on purpose.
+    identity
+        What it answers when it is asked who it is.
     """
 
-    def __init__(self, world: World, faults: FrameFaults | None = None) -> None:
+    def __init__(
+        self, world: World, faults: FrameFaults | None = None, identity: bytes = IDENTITY
+    ) -> None:
+        self._identity = identity
         self._commands = CommandLines(b"\n", longest=_LONGEST_LINE)
         self._port = DevicePort(
             world,
@@ -93,6 +99,6 @@ class VirtualAmplifier:
         elif command == b"START":
             self._port.start()
         elif command == b"ID?":
-            self._port.send(IDENTITY)
+            self._port.send(self._identity)
         elif command != b"STOP":
             self._port.send(b"ERR 1\n")

@@ -137,6 +137,8 @@ class VirtualRig:
         self._relays = VirtualRelays(world) if rig.has_switch else None
         if rig.faults.divider_removed_at_s is not None:
             world.at(rig.faults.divider_removed_at_s, world.remove_divider)
+        if rig.faults.stuck_relay is not None:
+            world.stick_relay(rig.faults.stuck_relay)
         if rig.faults.lid_opens_at_s is not None:
             world.at(rig.faults.lid_opens_at_s, world.open_lid)
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from emgsim.errors import InputError
 from emgsim.plant.faults import Faults
 from emgsim.plant.world import World
-from emgsim.virtual.amplifier import VirtualAmplifier
+from emgsim.virtual.amplifier import IDENTITY_OF_FOUR, VirtualAmplifier
 from emgsim.virtual.bitalino import VirtualBitalino
 from emgsim.virtual.csv_amplifier import VirtualCsvAmplifier
 from emgsim.virtual.frame_faults import FrameFaults
@@ -79,6 +79,10 @@ def _na1(world: World, faults: Faults) -> Port:
     return VirtualAmplifier(world, _frame_faults(faults))
 
 
+def _na4(world: World, faults: Faults) -> Port:
+    return VirtualAmplifier(world, _frame_faults(faults), IDENTITY_OF_FOUR)
+
+
 def _cyton(world: World, faults: Faults) -> Port:
     return VirtualCyton(world, _frame_faults(faults))
 
@@ -126,6 +130,7 @@ CAPTURES: dict[str, MakeEngine] = {
 
 DEVICES: dict[tuple[str, str], MakePort] = {
     ("serial.frames", "na1"): _na1,
+    ("serial.frames", "na4"): _na4,
     ("serial.frames", "cyton"): _cyton,
     ("serial.frames", "cyton_daisy"): _cyton,
     ("serial.frames", "freeeeg32"): _freeeeg32,

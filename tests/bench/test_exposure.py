@@ -46,6 +46,32 @@ def test_a_state_that_drives_both_inputs_is_limited_by_its_common_mode(rig: Rig)
         refuse_harm(more, rig, COMMON)
 
 
+def test_the_worst_point_of_a_certificate_counts(rig: Rig):
+    """One that found a hundredth more at some frequency: 1.01 x 1.002, and not 1.001."""
+    declared = rig.fixture.through
+    assert declared.certificate is not None
+    points = ({"frequency_hz": 10.0, "relative": 1.01, "expanded_uncertainty": 0.002},)
+    certified = type(declared.certificate).model_validate(
+        declared.certificate.model_dump() | {"points": points}
+    )
+    state = declared.model_copy(update={"certificate": certified})
+    plain, worst = (exposure(RAMP, PLAIN, rig, each).device_peak_mv for each in (declared, state))
+    assert worst / plain == pytest.approx(1.01 * 1.002 / 1.001)
+
+
+def test_beside_an_offset_a_waveform_is_counted_exactly(rig: Rig):
+    """A sine of 0.99 of what 300 mV leave of the limit is allowed: its overshoot is worked out."""
+    state = FixtureState(
+        differential=0.01, input_ohm=10_000.0, offset_mv=300.0, device_differential_mv_pk=308.0
+    )
+    sine = np.sin(2 * np.pi * np.arange(4000) / 100)
+    peak_v = 0.99 * 8e-3 / (0.01 * 10_000 / 10_050)
+    settings = SourceSettings(rate_hz=100_000.0, vpp_open_v=2.1 * peak_v)
+    found = exposure(peak_v * sine, settings, rig, state)
+    assert found.device_peak_mv == pytest.approx(300 + 0.99 * 8, abs=0.05)
+    refuse_harm(found, rig, state)
+
+
 def test_a_jump_counts_with_the_overshoot_of_the_filter(rig: Rig):
     """7.9 mV on points that jump are more than 8 mV behind the filter, and 7.9 without it."""
     jump = np.repeat([0.0, 7.9 * 1.0050], 200) / 0.999 / 1.001

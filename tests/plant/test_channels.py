@@ -106,7 +106,7 @@ def test_jitter_moves_samples_by_what_the_truth_says() -> None:
     ("changed", "message"),
     [
         ({"channels": 2, "channel_gains": (1.0,)}, "one for each of the 2 channels"),
-        ({"rate_hz": 1000.0, "clock_jitter_s": 1e-4}, "at most 3.13e-05 s, a 32th"),
+        ({"rate_hz": 1000.0, "clock_jitter_s": 2e-4}, "at most 0.000125 s, one part in 8 of"),
     ],
 )
 def test_an_impossible_amplifier_is_refused(changed: dict[str, object], message: str) -> None:

@@ -41,6 +41,15 @@ def test_relays_are_set_and_read_one_by_one_and_all_at_once(world: World) -> Non
     assert world.state == world.physics.fixture.through
 
 
+def test_a_stuck_relay_is_said_to_be_on_and_is_not(world: World) -> None:
+    """The box obeys in all that it says; the fixture stays in its state."""
+    box = VirtualRelays(world)
+    world.stick_relay(2)
+    box.answer("relay writeall 05")
+    assert box.answer("relay readall") == "05"
+    assert world.state.relays == frozenset()
+
+
 def test_only_the_lids_input_is_wired(world: World) -> None:
     """Closed is 1; an open lid, like an input that is wired to nothing, is 0."""
     box = VirtualRelays(world)

@@ -8,7 +8,13 @@ from emgsim.virtual import twins
 
 @pytest.mark.parametrize(
     ("profile", "name"),
-    [("na1", "na1"), ("cyton", "cyton"), ("/lab/cyton.toml", "cyton"), ("/lab/mine.toml", "na1")],
+    [
+        ("na1", "na1"),
+        ("na4", "na4"),
+        ("cyton", "cyton"),
+        ("/lab/cyton.toml", "cyton"),
+        ("/lab/mine.toml", "na1"),
+    ],
 )
 def test_a_profile_chooses_the_twin_by_its_name(profile: str, name: str) -> None:
     """Somebody's own description of a device that has no twin is answered by the first one."""

@@ -1,0 +1,1 @@
+"""What has changed since somebody approved it: baselines, and the statistics that compare."""
