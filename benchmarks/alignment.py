@@ -164,7 +164,7 @@ def flat(n_trials: int) -> bool:
                     bounds.append((1e6 * bound.middle_s, 1e6 * bound.drift))
                     over.append(fit.middle_sd_s / bound.middle_s)
                 told = f"{1e6 * drift:.0f}"
-                reached &= show(rate_hz, told, snr_db, found, bounds, over=over, began=began)
+                reached &= show(named(rate_hz, told, snr_db), found, bounds, over, began)
     return reached
 
 
@@ -196,7 +196,7 @@ def filtered(n_trials: int) -> bool:
                 found.append(errors(recorder, fit.offset_s, fit.drift, bound))
                 bounds.append((1e6 * bound.middle_s, 1e6 * bound.drift))
                 over.append(fit.middle_sd_s / bound.middle_s)
-            reached &= show(rate_hz, "0-200", snr_db, found, bounds, over=over, began=began)
+            reached &= show(named(rate_hz, "0-200", snr_db), found, bounds, over, began)
     return reached
 
 

@@ -35,12 +35,9 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from virtual_amplifiers import (
-    VirtualAmplifier,
-    clean_amplifier,
-    faulty_amplifiers,
-    random_amplifier,
-)
+from faulty_amplifiers import faulty_amplifiers
+from true_values import VirtualAmplifier
+from virtual_amplifiers import clean_amplifier, random_amplifier
 
 from emgsim.errors import EmgsimError
 from emgsim.in_process import InProcess
@@ -171,10 +168,11 @@ def told_coverage(seeds: range, jobs: int, only: Sequence[str], worst: bool) -> 
         if worst:
             _tell_worst(told)
     pooled = float(np.mean(held))
-    low, high, _ = clopper_pearson(sum(held), len(held))
+    interval = clopper_pearson(sum(held), len(held))
     is_pooled = POOLED[0] <= pooled <= POOLED[1]
     print(
-        f"pooled: {100 * pooled:.1f} % of {len(held)} ({100 * low:.1f}-{100 * high:.1f}), "
+        f"pooled: {100 * pooled:.1f} % of {len(held)} "
+        f"({100 * interval.low:.1f}-{100 * interval.high:.1f}), "
         f"goal {100 * POOLED[0]:g}-{100 * POOLED[1]:g} %{'' if is_pooled else '  MISSED'}"
     )
     print(f"tests: {n_tests}, goal {LEAST_TESTS}; devices: {len(seeds)}")

@@ -27,6 +27,7 @@ from emgsim.plant.world import GeneratorSettings, World
 Floats = NDArray[np.float64]
 
 THROUGH = "through"  # all relays off
+ON_S = 0.05  # for which the rig has been on
 BEFORE_S = 0.02  # streamed before the trigger
 TAIL_S = 0.05  # and after the playback; a stimulus ends with silence
 SETTLED = 14.0  # time constants of a high-pass: of a step of 300 mV less than a microvolt is left
@@ -53,6 +54,7 @@ class InProcess:
     ) -> None:
         self._setup = setup
         self.world = World(physics, seed, faults)
+        self.world.advance(ON_S)
 
     @property
     def setup(self) -> Setup:

@@ -11,7 +11,7 @@ import pytest
 from emgsim.bench.rig import load_rig
 from emgsim.errors import SafetyError, UsageError
 from emgsim.estimators import fit_sine
-from emgsim.in_process import BEFORE_S, TAIL_S, InProcess, generator_codes
+from emgsim.in_process import BEFORE_S, ON_S, TAIL_S, InProcess, generator_codes
 from emgsim.instruments.base import SourceCaps
 from emgsim.metrology.stimulus import Stimulus, laid_out, sine
 from emgsim.plant.signal_faults import ClockStep, SignalFaults
@@ -46,6 +46,7 @@ def test_what_comes_back_is_what_a_world_says_that_is_driven_by_hand() -> None:
     played, tested = stimulus("direct"), bench()
     assert RIG.virtual is not None
     world = World(RIG.virtual, 5)
+    world.advance(ON_S)
     codes, settings = generator_codes(played, SETUP.states["direct"], SETUP)
     seen = []
     for _ in range(2):

@@ -281,27 +281,30 @@ def products(samples: Floats, rate_hz: float, shaped: Shaped, unknowns: Floats) 
 def _scatter(samples: Floats, rate_hz: float, shaped: Shaped, unknowns: Floats) -> Floats:
     """Return the covariance of the columns' products with the noise, of any spectrum.
 
-    The columns' cross power in each band of frequency times the residual's mean power there.
+    The columns' cross power in each band of frequency times the residual's mean power there. The
+    residual is tapered, so that a hum does not leak into the bands beside it.
     """
     size = min(samples.size, next(blocks(samples.size)).stop)
     n_bands = int(np.clip(size // 2 // FEWEST_BINS, 1, BANDS))
     edges = np.linspace(0, size // 2 + 1, n_bands + 1).astype(np.int64)
     weight = np.full(size // 2 + 1, 2.0)  # bins stand for their mirror images too
     weight[0], weight[-1] = 1.0, 1.0 if size % 2 == 0 else 2.0
-    power, n_known = np.zeros(n_bands), 0
+    taper = np.sin(np.pi * (np.arange(size) + 0.5) / size)
+    power, n_known = np.zeros(n_bands), 0.0
     cross = np.zeros((n_bands, unknowns.size, unknowns.size))
     for read in _read(samples, rate_hz, shaped, unknowns):
         first = read.known[0] // size * size if read.known.size else 0
         rows = np.zeros((unknowns.size + 1, size))
         rows[:-1, read.known - first] = read.columns
-        rows[-1, read.known - first] = read.recorded - unknowns[0] * read.value
+        part = taper[read.known - first]
+        rows[-1, read.known - first] = part * (read.recorded - unknowns[0] * read.value)
         spectra = fft.rfft(rows, axis=1)
         power += np.add.reduceat(weight * np.abs(spectra[-1]) ** 2, edges[:-1])
-        n_known += read.known.size
+        n_known += float(part @ part)
         for k, (a, b) in enumerate(pairwise(edges.tolist())):
             band = spectra[:-1, a:b]
             cross[k] += np.real((weight[a:b] * band) @ band.conj().T) / size
-    density = power / np.add.reduceat(weight, edges[:-1]) / max(1, n_known)
+    density = power / np.add.reduceat(weight, edges[:-1]) / max(1e-9, n_known)
     return np.asarray(np.tensordot(density, cross, axes=1))
 
 

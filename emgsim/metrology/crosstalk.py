@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emgsim.estimators import fit_tones
+from emgsim.metrology.clocks import clock
 from emgsim.metrology.procedure import Measuring, Procedure
 from emgsim.metrology.reading import Reading
 from emgsim.metrology.setup import Setup
@@ -27,7 +28,6 @@ from emgsim.metrology.tones import (
     RAMP_S,
     certificates,
     chord,
-    clock_scale,
     code_step_uv,
     level_db,
     most_uv,
@@ -108,7 +108,7 @@ def _driven(measuring: Measuring, channel: int) -> _Driven:
     acquired = measuring.played(stimulus)
     quiet, *loud = stimulus.segments
     times_s, uv = acquired.within(quiet, RAMP_S)
-    scale = clock_scale(times_s, uv[:, channel], list(f_hz))
+    scale = clock(measuring)[0]
     tones, sds, _ = fit_tones(times_s, uv[:, channel], list(scale * f_hz))
     step_uv = code_step_uv(uv[:, channel])
     given_uv = quiet_uv * np.array([known.at(f)[0] for f in f_hz])
@@ -209,7 +209,7 @@ PROCEDURES = (
     Procedure(
         id="crosstalk",
         title="Crosstalk between channels",
-        states=("only_1", "only_2"),
+        states=("direct", "only_1", "only_2"),
         measure=_measure,
     ),
 )

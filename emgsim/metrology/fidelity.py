@@ -37,6 +37,7 @@ LADDER_UV = ((50.0, 2), (150.0, 2), (500.0, 8), (1500.0, 4), (5000.0, 2), (10_00
 OF_RANGE = 0.8  # of the declared range that a peak may reach
 JUDGED_UV = 400.0  # peak to peak; smaller ones are noted only, as noise is what limits them
 SMOOTHED_S = 1e-4  # moving mean before a duration is measured
+BLOCK_S = 2e-3  # in which noise is taken as even
 GRID_MS = 0.005  # of `emgsim.measures`, on which durations begin and end
 LAG_STEPS = 4  # of Gauss-Newton
 
@@ -267,11 +268,16 @@ def _left_over(potential: Potential) -> tuple[float, float]:
     lefts = np.array([_aligned_rest(half, potential.should_uv) for half in potential.halves_uv])
     energy = float(potential.should_uv @ potential.should_uv)
     common = float(lefts[0] @ lefts[1]) / energy
-    # Of sum(a b) = mean over bins of A conj(B): the noise's power by the halves' difference.
-    n = lefts.shape[1]
+    # The variance of sum(a b) is that of both noises' powers at the same place, over what is
+    # independent there; how much that is, the spectrum tells, and where they are, the blocks:
+    # a converter's jitter makes noise on slopes only.
     noise = np.abs(fft.fft(lefts[0] - lefts[1])) ** 2 / 2
     signal = np.maximum(np.abs(fft.fft(lefts.mean(axis=0))) ** 2 - noise / 2, 0.0)
-    variance = float(np.sum(noise**2) / 2 + 2 * np.sum(signal * noise)) / n**2
+    n, n_blocks = lefts.shape[1], round(WIDTH_S / BLOCK_S)
+    independent = 2 * float(noise.sum()) ** 2 / float(noise @ noise) / n_blocks
+    blocks = [float(d @ d) / 2 for d in np.array_split(lefts[0] - lefts[1], n_blocks)]
+    variance = sum(power**2 for power in blocks) / (independent + 2)
+    variance += 2 * float(signal @ noise) / n**2
     return common, variance / energy**2
 
 

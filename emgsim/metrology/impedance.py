@@ -22,6 +22,7 @@ import numpy as np
 
 from emgsim.errors import NotAnalysableError
 from emgsim.estimators import fit_tones
+from emgsim.metrology.clocks import clock
 from emgsim.metrology.procedure import Measuring, Procedure
 from emgsim.metrology.reading import Component, Reading
 from emgsim.metrology.setup import Setup, State
@@ -34,7 +35,6 @@ from emgsim.metrology.tones import (
     Complexes,
     certificates,
     chord_stimulus,
-    clock_scale,
     heard,
     is_clipped,
     most_uv,
@@ -87,7 +87,7 @@ class _Ratios:
     frequencies_hz: Floats
     values: Complexes
     sds: Floats
-    divider_sd: float
+    playing_sd: float
 
 
 def admittances(measuring: Measuring) -> list[Admittance]:
@@ -112,14 +112,16 @@ def _ratios(measuring: Measuring) -> list[_Ratios]:
         for state in states
     )
     without = heard(measuring.played(direct), setup)
-    scale = clock_scale(without[0], without[1][:, 0], list(frequencies_hz))
-    series = replace(series, uv=series.uv - _bias_uv(measuring, direct, *without, scale))
+    scale = clock(measuring)[0]
+    bias_uv = _bias_uv(measuring, direct, *without, scale)
+    series = replace(series, uv=series.uv - bias_uv)
     within = heard(measuring.played(series), setup)
     if is_clipped(within[1][:, 0]):
         raise NotAnalysableError("the device is at its rail with the series impedance in its lead")
     given = [np.array([s.transfer.at(f)[0] for f in frequencies_hz]) for s in states]
-    ways = [state.transfer for state in states]
-    divider_sd = max(SAME_CALIBRATION, ratio_sd(ways[0], ways[1], DIVIDER_HZ))
+    ways = (states[0].transfer, states[1].transfer)
+    bent_sd = _bent_sd(setup, abs(bias_uv) / (abs(bias_uv) + direct.peak_uv))
+    playing_sd = max(SAME_CALIBRATION, math.hypot(ratio_sd(*ways, DIVIDER_HZ), bent_sd))
     found = []
     for channel in range(setup.device.n_channels):
         (one, one_sd, _), (other, other_sd, _) = (
@@ -128,7 +130,7 @@ def _ratios(measuring: Measuring) -> list[_Ratios]:
         )
         ratio = (one / given[0]) / (other / given[1])
         sds = np.abs(ratio) * np.hypot(one_sd / np.abs(one), other_sd / np.abs(other))
-        found.append(_Ratios(frequencies_hz, ratio, sds, divider_sd))
+        found.append(_Ratios(frequencies_hz, ratio, sds, playing_sd))
     return found
 
 
@@ -157,6 +159,16 @@ def _bias_uv(
     return float(found.uv / gain * setup.states[STATES[1]].series_ohm / loaded.series_ohm)
 
 
+def _bent_sd(setup: Setup, far: float) -> float:
+    """Return how much a level that far up the source's swing may change its gain, relative.
+
+    Harmonics ``h2`` and ``h3`` of a full swing come of ``v + 2 h2 v**2 + 4 h3 v**3``, whose slope
+    is another one by ``4 h2 v + 12 h3 v**2``.
+    """
+    harmonic_sd = 0.5 * 10 ** (setup.source.distortion_db / 20)
+    return harmonic_sd * math.hypot(4 * far, 12 * far**2)
+
+
 def _shares(setup: Setup) -> dict[float, float]:
     """Return the share of each sine, those above the device's band put to its upper part."""
     highest_hz = HIGHEST_OF_BAND * setup.device.band_hz[1]
@@ -168,7 +180,7 @@ def _admittance(ratios: _Ratios, state: State) -> Admittance:
     middle_hz = 1 / (2 * math.pi * state.series_ohm * state.series_nf * 1e-9)
     (r, r_sd), (c, c_sd) = (state.impedance.at(f * middle_hz) for f in (0.01, 100.0))
     ohm, farad = state.series_ohm * r, state.series_nf * 1e-9 * c
-    found, by_noise, by_divider, fitted = _fit(ratios, ohm, farad)
+    found, by_noise, by_playing, fitted = _fit(ratios, ohm, farad)
     by_ohm = _fit(ratios, ohm * (1 + r_sd), farad)[0] - found
     by_farad = _fit(ratios, ohm, farad * (1 + c_sd))[0] - found
     return Admittance(
@@ -176,7 +188,7 @@ def _admittance(ratios: _Ratios, state: State) -> Admittance:
         farad=float(found[1]),
         parts={
             "noise": (*by_noise, FREEDOM),
-            "divider": (*by_divider, math.inf),
+            "divider and source": (*by_playing, math.inf),
             "series resistance": (*by_ohm, math.inf),
             "series capacitance": (*by_farad, math.inf),
         },
@@ -208,14 +220,14 @@ def _fit(ratios: _Ratios, ohm: float, farad: float) -> tuple[Floats, Floats, Flo
         model = (1 + e) * loaded
         slopes = np.stack([loaded, (1 + e) * series * turn, (1 + e) * series * w * turn, w * model])
         rows = (slopes * scales[:, None] * weights).T
-        design = np.vstack([rows.real, rows.imag, [1 / ratios.divider_sd, 0, 0, 0]])
+        design = np.vstack([rows.real, rows.imag, [1 / ratios.playing_sd, 0, 0, 0]])
         left = (ratios.values - model) * weights
-        told = np.concatenate([left.real, left.imag, [-e / ratios.divider_sd]])
+        told = np.concatenate([left.real, left.imag, [-e / ratios.playing_sd]])
         estimator = np.linalg.pinv(design)
         unknown = unknown + estimator @ told
     by_noise = np.sqrt(np.sum(estimator[1:3, :-1] ** 2, axis=1)) * scales[1:3]
-    by_divider = np.abs(estimator[1:3, -1]) * scales[1:3]
-    return (unknown * scales)[1:3], by_noise, by_divider, model
+    by_playing = np.abs(estimator[1:3, -1]) * scales[1:3]
+    return (unknown * scales)[1:3], by_noise, by_playing, model
 
 
 def _measure(measuring: Measuring) -> list[Reading]:

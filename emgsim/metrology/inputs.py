@@ -16,6 +16,7 @@ import numpy as np
 
 from emgsim.errors import NotAnalysableError
 from emgsim.estimators import fit_tones
+from emgsim.metrology.clocks import clock
 from emgsim.metrology.impedance import STATES as IMPEDANCE_STATES
 from emgsim.metrology.impedance import admittances
 from emgsim.metrology.procedure import Measuring, Procedure
@@ -30,11 +31,11 @@ from emgsim.metrology.tones import (
     FREEDOM,
     certificates,
     chord_stimulus,
-    clock_scale,
     heard,
     most_uv,
     ratio_sd,
     settling_s,
+    staircase_sd,
 )
 from emgsim.stages import BandResponse
 
@@ -112,12 +113,12 @@ def offset_gain(measuring: Measuring) -> list[Reading]:
     """Measure by how much an offset in series changes the gain at mid-band."""
     setup, f = measuring.setup, measuring.setup.mid_hz
     times_s, x = _sine(measuring, "direct")
-    scale = clock_scale(times_s, x, [f])
-    without = _amplitude(times_s, x, scale * f)
+    scale = clock(measuring)[0]
+    without = _amplitude(setup, times_s, x, scale * f)
     readings = []
     for sign, name in OFFSETS.items():
         times_s, x = _sine(measuring, name)
-        amplitude, sd = _amplitude(times_s, x, scale * f)
+        amplitude, sd = _amplitude(setup, times_s, x, scale * f)
         direct, offset = (setup.states[state].transfer for state in ("direct", name))
         ratio = amplitude / without[0] * direct.at(f)[0] / offset.at(f)[0]
         noise = 100 * math.hypot(sd / without[0], ratio * without[1] / without[0])
@@ -127,7 +128,7 @@ def offset_gain(measuring: Measuring) -> list[Reading]:
                 value=100 * (ratio - 1),
                 unit="%",
                 components=(
-                    Component(name="noise", standard=noise, freedom=FREEDOM),
+                    Component(name="noise and steps", standard=noise, freedom=FREEDOM),
                     Component(name="divider", standard=100 * ratio * ratio_sd(direct, offset, f)),
                 ),
                 method="least-squares sines without and with the offset",
@@ -161,12 +162,19 @@ def _sine(measuring: Measuring, state: str) -> tuple[Floats, Floats]:
     return times_s, uv[:, 0]
 
 
-def _amplitude(times_s: Floats, x: Floats, frequency_hz: float) -> tuple[float, float]:
-    """Return the amplitude of a sine and its deviation, where there is none that of its noise."""
-    (tone,), (sd,), _ = fit_tones(times_s, x, [frequency_hz])
+def _amplitude(
+    setup: Setup, times_s: Floats, x: Floats, frequency_hz: float
+) -> tuple[float, float]:
+    """Return the amplitude of a sine and its deviation, where there is none that of its noise.
+
+    A channel that says one code all the time may still hide a sine that is smaller than a code.
+    """
+    (tone,), (sd,), residual = fit_tones(times_s, x, [frequency_hz])
     power = float(abs(tone)) ** 2 - 2 * float(sd) ** 2
     is_heard = power > (AUDIBLE * sd) ** 2
-    return math.sqrt(max(0.0, power)), float(sd) * (1.0 if is_heard else math.sqrt(2.0))
+    by_noise = float(sd) * (1.0 if is_heard else math.sqrt(2.0))
+    stairs_uv = staircase_sd(setup.device.scale_uv_per_count, float(np.nanmean(residual**2)))
+    return math.sqrt(max(0.0, power)), math.hypot(by_noise, stairs_uv)
 
 
 def offset_noise(measuring: Measuring) -> list[Reading]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import fft, special
 
 from emgsim.estimators import fit_sine
-from emgsim.metrology.noise import lines_hz
+from emgsim.metrology.mains import lines_hz
 from emgsim.metrology.procedure import Measuring, Procedure
 from emgsim.metrology.reading import Component, Reading
 from emgsim.metrology.setup import Setup

@@ -13,9 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from emgsim.estimators import fit_sine, fit_tones
 from emgsim.johnson import johnson_density_v2_hz
-from emgsim.metrology.acquisition import Acquired
+from emgsim.metrology.mains import HARMONICS, MAINS_HZ, lines_hz, mains_power, without_mains
 from emgsim.metrology.procedure import Measuring, Procedure
 from emgsim.metrology.reading import Component, Reading
 from emgsim.metrology.setup import Setup
@@ -30,10 +29,6 @@ from emgsim.metrology.silence import (
 
 Floats = NDArray[np.float64]
 
-MAINS_HZ = (50.0, 60.0)
-HARMONICS = 5  # of the mains, the fundamental counted
-MAINS_OFF = 0.005  # by which the mains' frequency, or the device's clock, may be off
-SURE = 12.0  # powers of the noise at which a line is one, and no chance, among all that are tried
 HALF_OCTAVE = math.sqrt(2.0)
 PLOTTED = 400  # points of a spectrum's plot
 
@@ -65,7 +60,7 @@ def noise_density(measuring: Measuring) -> Sequence[Reading]:
     """
     mid_hz = measuring.setup.mid_hz
     acquired, by = silence(measuring), referred(measuring)
-    frequencies_hz, density = periodogram(acquired.uv[:, 0], acquired.rate_hz)
+    frequencies_hz, density = periodogram(without_mains(acquired), acquired.rate_hz)
     octave_hz = (mid_hz / HALF_OCTAVE, mid_hz * HALF_OCTAVE)
     rms_uv, relative = band_rms(frequencies_hz, density, octave_hz, lines_hz(octave_hz[1]))
     value = 1e3 * rms_uv / math.sqrt(octave_hz[1] - octave_hz[0]) / abs(by.gain)
@@ -128,7 +123,7 @@ def noise_mains(measuring: Measuring) -> Sequence[Reading]:
     acquired, by = silence(measuring), referred(measuring)
     readings = []
     for nominal_hz in MAINS_HZ:
-        power, power_sd = _mains_power(acquired, nominal_hz, measuring.setup)
+        power, power_sd = mains_power(acquired, nominal_hz, measuring.setup)
         value, standard = rooted(power, power_sd)
         value, standard = value / abs(by.gain), standard / abs(by.gain)
         readings.append(
@@ -224,7 +219,7 @@ def rooted(power: float, power_sd: float) -> tuple[float, float]:
 def _rms(measuring: Measuring, state: str, id: str, note: str) -> Reading:
     acquired, by = silence(measuring, state), referred(measuring)
     band_hz = measuring.setup.device.band_hz
-    frequencies_hz, density = periodogram(acquired.uv[:, 0], acquired.rate_hz)
+    frequencies_hz, density = periodogram(without_mains(acquired), acquired.rate_hz)
     rms_uv, relative = band_rms(frequencies_hz, density, band_hz, lines_hz(band_hz[1]))
     value = rms_uv / abs(by.gain)
     return Reading(
@@ -241,12 +236,6 @@ def _rms(measuring: Measuring, state: str, id: str, note: str) -> Reading:
         note=note,
         curves=_spectrum(frequencies_hz, density, abs(by.gain)),
     )
-
-
-def lines_hz(high_hz: float) -> Floats:
-    """Return the mains and their harmonics, as many as are looked for, below a frequency."""
-    lines = np.multiply.outer(MAINS_HZ, np.arange(1.0, HARMONICS + 1)).ravel()
-    return np.asarray(lines[lines < high_hz])
 
 
 def _pieces(uv: Floats, rate_hz: float) -> list[Floats]:
@@ -272,34 +261,6 @@ def _rounding_uv(uv: Floats, setup: Setup) -> float:
     code_uv = float(setup.device.scales_uv_per_count[0])
     noise = max(0.0, float(np.nanvar(uv)) / code_uv**2 - 1 / 12)
     return code_uv * math.exp(-2 * math.pi**2 * noise) / (math.pi * math.sqrt(2))
-
-
-def _mains_power(acquired: Acquired, nominal_hz: float, setup: Setup) -> tuple[float, float]:
-    """Return the summed squares of the peaks of the mains, and its standard deviation."""
-    uv, times_s = acquired.uv[:, 0], acquired.times_s
-    n_lines = max(1, min(HARMONICS, int(0.45 * acquired.rate_hz / nominal_hz)))
-    at_hz = nominal_hz * np.arange(1.0, n_lines + 1)
-    tones, sds, _ = fit_tones(times_s, uv, list(at_hz))
-    found_hz = _line_near(acquired, nominal_hz)
-    if found_hz:
-        fit = fit_sine(times_s, uv, found_hz, n_harmonics=n_lines)
-        tones, sds = fit.tones, fit.tone_sds
-    inside = at_hz <= max(setup.device.band_hz[1], nominal_hz)
-    squares, variances = np.abs(tones[inside]) ** 2, sds[inside] ** 2
-    power = float(np.sum(squares - 2 * variances))
-    # Of |A + noise|^2: 4 sd^2 times what is there and the half of what the noise makes of it.
-    spread = np.sum(4 * variances * np.maximum(squares - 2 * variances, 0.0) + 4 * variances**2)
-    return power, math.sqrt(float(spread))
-
-
-def _line_near(acquired: Acquired, nominal_hz: float) -> float:
-    """Return the frequency of a line near one that stands out of the noise, or 0."""
-    frequencies_hz, density = periodogram(acquired.uv[:, 0], acquired.rate_hz)
-    near = np.abs(frequencies_hz - nominal_hz) <= MAINS_OFF * nominal_hz + 2 / SILENCE_S
-    beside = ~near & (np.abs(frequencies_hz - nominal_hz) < 5.0)
-    best = int(np.argmax(np.where(near, density, 0.0)))
-    is_sure = density[best] > SURE * density[beside].mean()
-    return float(frequencies_hz[best]) if is_sure else 0.0
 
 
 def _spectrum(frequencies_hz: Floats, density: Floats, gain: float) -> dict[str, Floats]:

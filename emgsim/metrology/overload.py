@@ -41,7 +41,10 @@ APART_S, APART_TURNS = 0.10, 1.2  # from one overload to the next; in periods of
 EDGE_S = 0.1  # over the upper corner: sigma of the Gaussian edges of a pulse, in seconds x hertz
 BASELINE = 0.10  # of the range
 GAIN = 0.05
-NEAR = 16  # samples on either side of where the baseline comes back
+NEAR = (16, 64, 256)  # samples on either side of where the baseline comes back, as few as do
+STANDS_OUT = 6.0  # times the noise, which the baseline falls by in them
+PARABOLA = 1.5  # times a mean's deviation is that of a parabola's middle (Savitzky & Golay 1964)
+STEPS_OF_PAIR = 16  # of two cycles of the small sine, in which its size is looked at again
 QUIET_SAMPLES = 1000  # that tell the noise
 AS_NOISE = 2.5  # times the noise: more is left over where the baseline jumps
 
@@ -53,15 +56,16 @@ class Recovery:
     Attributes
     ----------
     time_s
-        Infinite if it did not come back before the next one.
-    noise_s
-        What noise and sampling make uncertain in it.
+        After the end of the overload; infinite if it did not come back before the next one.
+    noise_s, sampling_s
+        What noise, and samples that are apart, make uncertain in it.
     relative_s
         By how much it grows with the logarithm of the overload's size.
     """
 
     time_s: float
     noise_s: float = 0.0
+    sampling_s: float = 0.0
     relative_s: float = 0.0
 
 
@@ -71,7 +75,8 @@ def overload_recovery(measuring: Measuring) -> Sequence[Reading]:
     True is the mean, over all phases of the samples, of the time from the end of the overload as
     it is played to that at which the baseline comes back, or to the middle between the last sample
     that is out and the first that is not, where it jumps. To it comes what the small sine needs
-    longer, in whole pairs of its cycles. Six pulses and three sines lie at other phases each.
+    longer, of which two cycles are looked at together. Six pulses and three sines lie at other
+    phases each.
     """
     setup = measuring.setup
     stimulus = overloads_of(setup)
@@ -86,8 +91,10 @@ def overload_recovery(measuring: Measuring) -> Sequence[Reading]:
         times_ms = 1e3 * np.array([recovery.time_s for recovery in found])
         is_back = bool(np.isfinite(times_ms).all())
         longest_ms = 1e3 * (segments[0].ends_s - segments[0].facts["over_s"])
-        noise_ms = 1e3 * math.sqrt(sum(r.noise_s**2 for r in found)) / len(found)
-        sampling_ms = 1e3 / setup.device.rate_hz / math.sqrt(12 * len(found))
+        noise_ms, sampling_ms = (
+            1e3 * math.sqrt(sum(s**2 for s in each)) / len(found)
+            for each in ([r.noise_s for r in found], [r.sampling_s for r in found])
+        )
         relative_ms = 1e3 * float(np.mean([recovery.relative_s for recovery in found]))
         readings.append(
             Reading(
@@ -191,36 +198,42 @@ def _recovered(
     before = int(np.searchsorted(saw.times_s, quiet.ends_s)) - 2 * pair
     rest = back
     while rest + pair < end and not _is_as_large(saw, rest, before, pair, setup):
-        rest += pair
+        rest += max(1, pair // STEPS_OF_PAIR)
     if rest + pair >= end:
         return Recovery(time_s=math.inf)
-    at_s, noise_s, slope = _crossing(saw, baseline_uv, back, limit_uv, before)
-    return Recovery(
-        time_s=at_s - over_s + (rest - back) / setup.device.rate_hz,
-        noise_s=noise_s,
-        relative_s=limit_uv / slope,
-    )
+    found = _crossing(saw, baseline_uv, back, limit_uv, before)
+    late_s = (rest - back) / setup.device.rate_hz
+    return replace(found, time_s=found.time_s - over_s + late_s)
 
 
-def _crossing(
-    saw: Seen, baseline_uv: Floats, back: int, limit_uv: float, before: int
-) -> tuple[float, float, float]:
-    """Return when the baseline comes back, how uncertain noise makes it, and its slope per second.
+def _crossing(saw: Seen, baseline_uv: Floats, back: int, limit_uv: float, before: int) -> Recovery:
+    """Return when the baseline comes back, on the source's clock.
 
     A slow swing is a parabola there, which crosses the limit; a jump lies between two samples.
     """
-    near = slice(back - NEAR, back + NEAR)
-    t, near_uv = saw.times_s[near] - saw.times_s[back], np.abs(baseline_uv[near])
-    bend, slope, level = (float(c) for c in np.polyfit(t, near_uv, 2))
-    rest_uv = float(np.std(near_uv - level - slope * t - bend * t**2))
     noise_uv = float(np.std(baseline_uv[before - QUIET_SAMPLES : before]))
-    if slope < 0 and rest_uv <= AS_NOISE * noise_uv:
-        off_s = (limit_uv - level) / slope
-        off_s -= bend * off_s**2 / slope
-        return float(saw.times_s[back]) + off_s, 1.5 * noise_uv / abs(slope * NEAR**0.5), -slope
-    jump = abs(baseline_uv[back - 1]) - abs(baseline_uv[back])
-    steep = max(float(jump) / float(t[NEAR] - t[NEAR - 1]), 1e-9)
-    return float(0.5 * (saw.times_s[back - 1] + saw.times_s[back])), noise_uv / steep, steep
+    for half in NEAR:
+        near = slice(back - half, back + half)
+        t, near_uv = saw.times_s[near] - saw.times_s[back], np.abs(baseline_uv[near])
+        bend, slope, level = (float(c) for c in np.polyfit(t, near_uv, 2))
+        rest_uv = float(np.std(near_uv - level - slope * t - bend * t**2))
+        if rest_uv > AS_NOISE * noise_uv:
+            break
+        if slope * t[0] >= STANDS_OUT * noise_uv:
+            off_s = (limit_uv - level) / slope
+            off_s -= bend * off_s**2 / slope
+            noise_s = PARABOLA * noise_uv / abs(slope) / math.sqrt(half)
+            time_s = float(saw.times_s[back]) + off_s
+            return Recovery(time_s=time_s, noise_s=noise_s, relative_s=-limit_uv / slope)
+    last_s, first_s = saw.times_s[back - 1 : back + 1]
+    jump_uv = max(float(np.abs(baseline_uv[back - 1]) - np.abs(baseline_uv[back])), 1e-9)
+    sample_s = float(first_s - last_s)
+    return Recovery(
+        time_s=float(0.5 * (last_s + first_s)),
+        noise_s=noise_uv * sample_s / jump_uv,
+        sampling_s=sample_s / math.sqrt(12),
+        relative_s=limit_uv * sample_s / jump_uv,
+    )
 
 
 def _is_as_large(saw: Seen, first: int, before: int, n: int, setup: Setup) -> bool:

@@ -17,6 +17,7 @@ from functools import partial
 import numpy as np
 
 from emgsim.estimators import fit_tones
+from emgsim.metrology.clocks import clock
 from emgsim.metrology.procedure import Measuring, Procedure
 from emgsim.metrology.reading import Reading
 from emgsim.metrology.setup import Setup, State
@@ -27,7 +28,6 @@ from emgsim.metrology.tones import (
     Complexes,
     certificates,
     chord_stimulus,
-    clock_scale,
     code_step_uv,
     heard,
     level_db,
@@ -87,7 +87,7 @@ def gains(measuring: Measuring) -> Gains:
         setup, "rejection.gain", GAIN_STATE, dict.fromkeys(frequencies_hz, each_uv), HEARD_S
     )
     times_s, uv = heard(measuring.played(stimulus), setup)
-    scale = clock_scale(times_s, uv[:, 0], frequencies_hz)
+    scale = clock(measuring)[0]
     given_uv = np.array([each_uv * state.transfer.at(f)[0] for f in frequencies_hz])
     fits = [fit_tones(times_s, x, [scale * f for f in frequencies_hz]) for x in uv.T]
     return Gains(

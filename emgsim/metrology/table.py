@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emgsim.metrology import (
+    band,
     clocks,
     crosstalk,
     distortion,
@@ -16,14 +17,13 @@ from emgsim.metrology import (
     overload,
     quantisation,
     rejection,
-    response,
     transients,
 )
 from emgsim.metrology.procedure import Procedure
 
 PROCEDURES: tuple[Procedure, ...] = (
     *gain.PROCEDURES,
-    *response.PROCEDURES,
+    *band.PROCEDURES,
     *linearity.PROCEDURES,
     *distortion.PROCEDURES,
     *clocks.PROCEDURES,

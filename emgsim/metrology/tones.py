@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgsim.errors import NotAnalysableError
-from emgsim.estimators import fit_tones
 from emgsim.metrology.acquisition import Acquired
 from emgsim.metrology.reading import Component
 from emgsim.metrology.setup import Known, Setup, State
@@ -22,9 +21,9 @@ FREEDOM = 80.0  # of a noise density: two for each bin of the residual that it i
 AUDIBLE = 3.0  # standard uncertainties above which an amplitude is a value and no bound
 BOUND = 2.0  # standard uncertainties that are added to make a bound
 RAMP_S = 0.05
+SETTLED_TURNS = 2.0  # periods of the high-pass corner: 1e-4 of what it rang at first is left
 SHARE_OF_ALLOWED = 0.95  # the source makes a little more than the waveform's peak
 RAIL_SHARE = 0.03  # of all samples; a sine of 14 bits says its largest code half as often
-STEPS = 3  # of Gauss-Newton for each tone that joins the fit of the clock
 
 
 def chord(
@@ -81,7 +80,7 @@ def most_uv(setup: Setup, state: State) -> float:
 def settling_s(setup: Setup) -> float:
     """Return how long after a change the device's high-pass filter is left alone."""
     low_hz = setup.device.band_hz[0]
-    return 2 * RAMP_S if low_hz <= 0 else max(2 * RAMP_S, min(3.0, 1.0 / low_hz))
+    return 2 * RAMP_S if low_hz <= 0 else max(2 * RAMP_S, min(3.0, SETTLED_TURNS / low_hz))
 
 
 def heard(acquired: Acquired, setup: Setup) -> tuple[Floats, Floats]:
@@ -125,35 +124,6 @@ def heard(acquired: Acquired, setup: Setup) -> tuple[Floats, Floats]:
             todo="begin to record at most 0.5 s before the trigger",
         )
     return times_s[inside], acquired.uv[inside]
-
-
-def clock_scale(times_s: Floats, samples: Floats, frequencies_hz: Sequence[float]) -> float:
-    """Return the frequency of sines on the device's clock over that on the source's.
-
-    One factor for all of them, by Gauss-Newton on all amplitudes and the factor. The low sines
-    begin, as their phase is never in doubt, and the high ones join when it has become so for them.
-
-    Parameters
-    ----------
-    times_s, samples
-        Shape ``(n,)``; NaN where samples were lost.
-    frequencies_hz
-        Nominal ones, of sines that can be heard.
-    """
-    ordered = sorted(frequencies_hz)
-    t = times_s - times_s.mean()
-    scale = 1.0
-    for n_joined in range(1, len(ordered) + 1):
-        for _ in range(STEPS):
-            tones, _, residual = fit_tones(t, samples, [scale * f for f in ordered])
-            slope = np.zeros(t.size)
-            for f, tone in list(zip(ordered, tones, strict=True))[:n_joined]:
-                turn = 2j * np.pi * f * t
-                slope += (turn * tone * np.exp(scale * turn)).real
-            slope[np.isnan(samples)] = np.nan
-            across = fit_tones(t, slope, [scale * f for f in ordered])[2]
-            scale += float(np.nansum(across * residual) / np.nansum(across**2))
-    return scale
 
 
 def is_clipped(samples: Floats) -> bool:
@@ -229,6 +199,18 @@ def ratio_sd(one: Known, other: Known, frequency_hz: float) -> float:
     if one.certificate and one.certificate == other.certificate:
         return 0.0
     return math.hypot(one.at(frequency_hz)[1], other.at(frequency_hz)[1])
+
+
+def lead_at(state: State) -> tuple[float, float, float]:
+    """Return the corner of R parallel to C in a lead, and how well R and C are known, relative.
+
+    A certificate of the impedance speaks of R far below the corner and of C far above it.
+    """
+    if not state.series_nf:
+        return math.inf, state.impedance.at(1.0)[1], 0.0
+    corner_hz = 1 / (2 * math.pi * state.series_ohm * state.series_nf * 1e-9)
+    low, high = (state.impedance.at(share * corner_hz) for share in (0.01, 100.0))
+    return corner_hz, low[1], high[1]
 
 
 def certificates(*known: Known) -> tuple[str, ...]:

@@ -33,6 +33,8 @@ class SignalFault(Physics):
         """Tell at which times after the first point of a playback it is there, shape ``(n,)``."""
         if playback != self.playback:
             return np.full(times_s.shape, playback > self.playback)
+        if playback == 0 and self.at_s == 0:  # its times begin a little before 0
+            return np.ones(times_s.shape, np.bool_)
         return np.asarray(times_s >= self.at_s)
 
 

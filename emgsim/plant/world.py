@@ -22,7 +22,7 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from emgsim.plant.analog import Known, Network, Track
+from emgsim.plant.analog import Known, Network
 from emgsim.plant.lines import settled_line
 from emgsim.plant.parts import Amplifier, Floats, Generator, GeneratorSettings, Scope
 from emgsim.plant.physics import (
@@ -36,6 +36,7 @@ from emgsim.plant.shapes import Rail, bent
 from emgsim.plant.signal_faults import Part, SignalFaults
 from emgsim.plant.unplayed import STEPS as NOISE_STEPS
 from emgsim.plant.unplayed import Unplayed
+from emgsim.plant.ways import Ways
 from emgsim.seeds import stream
 
 __all__ = ["NOISE_STEPS", "GeneratorSettings", "World"]  # who makes a world sets its generator
@@ -77,8 +78,6 @@ class World:
         self._relays = frozenset[int]()
         self._has_divider = True
         self._stuck = frozenset[int]()
-        amplifier = physics.amplifier
-        self._skews_s = 1e-6 * np.asarray(amplifier.skews_us or np.zeros(amplifier.channels))
         self._recent = np.zeros(1)
         self._clock = simpy.Environment()  # counts blocks: whole numbers add up without rounding
         self._until = 0
@@ -239,21 +238,8 @@ class World:
 
     def _wire_device(self, step: int, level_v: float, offset_v: float) -> None:
         """Join source and device as the state says: what they heard before was constant."""
-        p, state = self.physics, self._state
-        amplifier = p.amplifier_network
-        device = p.input_network_in(state) @ amplifier
-        paths = []
-        self._shares = np.asarray(p.amplifier.shares(state.driven))
-        if state.differential:
-            paths.append(Network(gain=state.differential) @ device)
-        if state.common:
-            rejected = Network(gain=state.common * 10 ** (-p.amplifier.cmrr_db / 20))
-            paths.append(rejected @ amplifier)
-        if state.common and state.series_ohm:
-            converted = p.conversion_network_in(state) @ Network(gain=state.common)
-            paths.append(converted @ amplifier)
-        self._device_lines = [settled_line(self._source @ path, level_v, step) for path in paths]
-        self._is_split = bool(self._skews_s.any() or (self._shares != 1).any())
+        state = self._state
+        self._ways = Ways(self.physics, state, self._source, level_v, step)
         self._unplayed.wire(state, offset_v)
 
     @property
@@ -278,18 +264,19 @@ class World:
             self.scope.state = "running"
         if self.scope.state == "running":
             scope_s = self._start_s + self.scope.times_s(self._scope_phase, end_s - self._start_s)
-        ahead_s = end_s + float(self._skews_s.max())
+        ahead_s = end_s + self._ways.latest_s
         n_ahead = self._step_at(ahead_s) - self._step_at(end_s)
         steps = np.arange(self._source_line.state.step, self._step_at(ahead_s) + 1)
         held = self._gained("source", self._step_times_s(steps), self._source_v(steps))
         led = self._gained("lead", self._step_times_s(steps), held)
         known: Known = {}
         source = self._source_line.drive(held, self._period_s, n_ahead, known)
-        tracks = self._play(led, n_ahead, known if led is held else {})
+        self._ways.drive(led, self._period_s, n_ahead, known if led is held else {})
         every_s = np.concatenate([times_s, scope_s])
         noise_v = self._unplayed.hear(first, n_samples, every_s, self._start_s)
         n = times_s.size
-        device_v = self._amplified(self._joined(tracks, times_s, noise_v[:n]), times_s, self._rail)
+        joined_v = self._ways.joined(times_s - self._start_s, noise_v[:n])
+        device_v = self._amplified(joined_v, times_s, self._rail)
         if self._may_peak(held):
             self._note_peak(source.peak(PEAK_PHASES))
         self.amplifier.put(self._convert(device_v, times_s - self._start_s))
@@ -297,7 +284,7 @@ class World:
             noise = self._scope_rng.standard_normal(scope_s.size)
             seen_noise_v = self._source_noise_v * np.sqrt(self.scope.n_instants)  # of their mean
             seen_v = source.at(scope_s - self._start_s) + seen_noise_v * noise
-            heard_v = self._first_channel(tracks, scope_s) + noise_v[n:]
+            heard_v = self._ways.first_channel(scope_s - self._start_s, noise_v[n:])
             monitor_v = self._amplified(heard_v, scope_s, self._monitor_rail)
             monitor_v = monitor_v * self.physics.amplifier.analog_out_gain
             self.scope.put({1: seen_v, 2: monitor_v}, self._scope_rng)
@@ -314,7 +301,7 @@ class World:
 
     @property
     def _source_noise_v(self) -> float:
-        """The generator's noise in the scope's band; its share in the device path is `_noise`."""
+        """The generator's noise in the scope's band; the device's is in `_unplayed`."""
         source = self.physics.source
         bands = self.scope.rate_hz / 2 / DECLARED_BAND_HZ
         load_factor = self.physics.load_factor_in(self._state)
@@ -329,48 +316,6 @@ class World:
     def _step_at(self, times_s: float) -> int:
         """Return the number of the generator's step in which a time of the device lies."""
         return int(np.floor((times_s - self._start_s) / self._period_s))
-
-    def _play(self, held: Floats, n_ahead: int, known: Known) -> list[Track]:
-        """Drive the ways of the signal with what the fixture's diodes leave of the staircase.
-
-        They cut it before it is smoothed: what rings above them is not cut.
-        """
-        state, clamp_v = self._state, self.physics.fixture.clamp_v
-        if clamp_v is not None and state.differential:
-            most_v = clamp_v / (abs(state.differential) * self.physics.load_factor_in(state))
-            if np.abs(held).max() > most_v:
-                held, known = np.clip(held, -most_v, most_v), {}
-        return [line.drive(held, self._period_s, n_ahead, known) for line in self._device_lines]
-
-    def _joined(self, tracks: list[Track], times_s: Floats, noise_v: Floats) -> Floats:
-        """Return what the source and the noise make at the converters.
-
-        Shape ``(n,)``: of all channels alike; else ``(n, n_channels)``.
-        """
-        if not self._is_split:
-            return self._first_channel(tracks, times_s) + noise_v
-        volts = np.repeat(noise_v[:, None], self._skews_s.size, axis=1)
-        for track, shares in zip(tracks, self._shares_of_tracks, strict=True):
-            for skew_s in np.unique(self._skews_s[shares != 0]):
-                heard_v = track.at(times_s + skew_s - self._start_s)
-                late = (self._skews_s == skew_s) & (shares != 0)
-                volts[:, late] += np.multiply.outer(heard_v, shares[late])
-        return volts
-
-    def _first_channel(self, tracks: list[Track], times_s: Floats) -> Floats:
-        """Return what the source makes in the first channel, which the monitor output shows."""
-        total_v = np.zeros(times_s.size)
-        for track, shares in zip(tracks, self._shares_of_tracks, strict=True):
-            total_v = total_v + shares[0] * track.at(times_s - self._start_s)
-        return total_v
-
-    @property
-    def _shares_of_tracks(self) -> list[Floats]:
-        """What each channel hears of each way: of the one between the inputs what it is driven."""
-        shares = [np.ones(self._skews_s.size)] * len(self._device_lines)
-        if self._state.differential:
-            shares[0] = self._shares
-        return shares
 
     # ---- what the device's terminals have seen
 

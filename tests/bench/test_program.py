@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import correlate
 
-from emgsim.bench.program import markers, program_for, source_points
+from emgsim.bench.program import (
+    alignment_program,
+    code,
+    markers,
+    program_for,
+    source_points,
+    stretches,
+)
 from emgsim.recording import Channel, Recording
 
 RATE_HZ = 48_000.0
@@ -125,3 +132,67 @@ def test_nothing_is_left_above_nine_tenths_of_the_generators_band():
 def test_a_constant_stays_a_constant():
     """A generator's hold does not weigh direct voltage."""
     np.testing.assert_allclose(source_points(np.full(480, 3.0), RATE_HZ, 100_000.0), 3.0)
+
+
+@given(
+    rate_hz=st.sampled_from([500.0, 2_000.0, 8_000.0]),
+    duration_s=st.floats(3.0, 30.0),
+    every_s=st.floats(1.5, 10.0),
+)
+def test_an_alignment_program_holds_its_marks_and_nothing_else(rate_hz, duration_s, every_s):
+    """Marks in order without overlap; silence between; the trailer is the preamble reversed."""
+    program = alignment_program(rate_hz, (0.04 * rate_hz, 0.2 * rate_hz), duration_s,
+                                every_s=every_s)
+    rest = program.samples_uv.copy()
+    ends_s = [0.2]
+    for begin_s, end_s in program.marks_s:
+        assert begin_s >= ends_s[-1] - 1e-9
+        ends_s.append(end_s)
+        rest[round(begin_s * rate_hz) : round(end_s * rate_hz)] = 0.0
+    assert not rest.any()
+    assert program.peak_uv == pytest.approx(200.0, rel=0.05)
+    (first_s, opening), (last_s, closing) = program.markers
+    np.testing.assert_array_equal(closing, opening[::-1])
+    for start_s, shape in ((first_s, opening), (last_s, closing)):
+        at = round(start_s * rate_hz)
+        np.testing.assert_array_equal(program.samples_uv[at : at + shape.size], shape)
+    assert len(program.marks_s) == 4 + max(0, round(duration_s / every_s) - 1)
+
+
+def test_a_code_is_unlike_its_neighbours_and_itself_later():
+    """A short code's likeness to itself beside the main lobe, and to others, is half at most."""
+    band_hz = 300.0, 6_300.0
+    codes = [code(RATE_HZ, band_hz, 0.125, number) for number in range(4)]
+    for k, one in enumerate(codes):
+        energy = float(one @ one)
+        alike = np.abs(correlate(one, one, method="fft")) / energy
+        far = np.abs(np.arange(alike.size) - (one.size - 1)) > 0.001 * RATE_HZ
+        assert alike[far].max() < 0.2
+        for other in codes[k + 1 :]:
+            assert (np.abs(correlate(one, other, method="fft")) / energy).max() < 0.5
+
+
+def test_a_code_lies_in_its_band_and_is_long_enough_for_fifteen_chips():
+    """Nine tenths of the energy inside; in a narrow band it takes longer than was asked for."""
+    for band_hz in ((300.0, 6_300.0), (20.0, 100.0)):
+        shape = code(RATE_HZ, band_hz, 0.125)
+        power = np.abs(np.fft.rfft(shape)) ** 2
+        hz = np.fft.rfftfreq(shape.size, 1 / RATE_HZ)
+        inside = (hz >= band_hz[0]) & (hz <= band_hz[1])
+        assert power[inside].sum() > 0.9 * power.sum()
+        assert shape.size / RATE_HZ >= 15 / (0.5 * (band_hz[1] - band_hz[0]))
+
+
+def test_stretches_are_the_loudest_parts_between_the_markers():
+    """A burst in the second of three parts is what is taken there; markers stay first and last."""
+    uv = np.full(3 * 48_000, 0.01)
+    uv[60_000:66_000] = 100.0
+    emg = Recording(samples_uv=uv[:, None], rate_hz=RATE_HZ, channels=(Channel(name="needle"),))
+    program = program_for(emg)
+    found = stretches(program, 1.0)
+    assert found[0] == program.marks_s[0]
+    assert found[-1] == program.marks_s[-1]
+    assert len(found) == 5
+    begin_s, end_s = (at_s - program.recording_start_s for at_s in found[2])
+    assert begin_s <= 60_000 / RATE_HZ
+    assert end_s >= 66_000 / RATE_HZ

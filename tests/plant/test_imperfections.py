@@ -163,6 +163,15 @@ def test_where_all_are_driven_crosstalk_adds() -> None:
     np.testing.assert_allclose(heard / heard[0], [1.0, 1.02 / 1.01, 1.0], atol=1e-6)
 
 
+def test_what_all_channels_hear_each_hears_of_its_neighbours_too() -> None:
+    """Noise of the inputs, once from each neighbour: 1.01 of it at the ends, 1.02 in the middle."""
+    world = World(rig(channels=3, crosstalk_db=-40.0, noise_uv_rms=5.0), seed=1)
+    world.set_relays(SHORTED)
+    world.amplifier.start()
+    loud = heard_uv(world, 0.2).std(axis=0)
+    np.testing.assert_allclose(loud / loud[0], [1.0, 1.02 / 1.01, 1.0], rtol=1e-4)
+
+
 def test_a_channel_that_is_sampled_late_sees_a_later_phase() -> None:
     """Up to two samples of 20.8 us each, exactly."""
     skews_us = (0.0, 3.7, 21.0, 40.0)
@@ -228,6 +237,15 @@ def test_the_converter_has_an_offset() -> None:
     world = World(rig(offset_uv=-12.5, highpass_order=2, channels=2), seed=1)
     world.amplifier.start()
     np.testing.assert_allclose(heard_uv(world, 0.1).mean(axis=0), -12.5, atol=LSB_UV)
+
+
+def test_the_converters_offset_drifts_from_the_beginning_of_a_playback() -> None:
+    """12 uV/s of 0.5 s are 6 uV, and the next playback begins anew."""
+    world = playing(rig(drift_uv_s=12.0), np.zeros(40_000, np.int16), SHORTED)
+    for _ in range(2):
+        uv = heard_uv(world, 0.5)[:, 0]
+        assert uv[-1] - uv[0] == pytest.approx(6.0, abs=0.15)
+        world.generator.trigger()
 
 
 def test_an_output_stays_at_its_rail_until_it_has_recovered() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from emgsim.metrology import response
+from emgsim.metrology import band
 from emgsim.metrology.procedure import Measuring
 from emgsim.metrology.reading import Reading
 
@@ -47,7 +47,7 @@ def test_both_corners_are_found_where_they_are(
     setup = declared(orders=orders, band_hz=declared_hz)
     bench = synthetic(setup=setup, corners_hz=true_hz, gain=-1.04, device_ppm=150.0, seed=3)
     measuring = Measuring(bench)
-    low, high = _one(response.low_corner, measuring), _one(response.high_corner, measuring)
+    low, high = _one(band.low_corner, measuring), _one(band.high_corner, measuring)
     mid_hz = setup.mid_hz
     assert abs(low.value - _corner_hz(bench, 5.0, mid_hz)) < 1.5 * low.expanded
     assert abs(high.value - _corner_hz(bench, mid_hz, 15_000.0)) < 1.5 * high.expanded
@@ -60,19 +60,19 @@ def test_a_device_coupled_down_to_dc_has_no_low_corner(synthetic: Any, declared:
     setup = declared(orders=(0, 4), band_hz=(0.0, 5_000.0), rate_hz=24_000.0)
     bench = synthetic(setup=setup, corners_hz=(0.0, 5_300.0))
     measuring = Measuring(bench)
-    low = _one(response.low_corner, measuring)
+    low = _one(band.low_corner, measuring)
     assert math.isnan(low.value)
     assert "DC" in low.note
-    high = _one(response.high_corner, measuring)
+    high = _one(band.high_corner, measuring)
     assert abs(high.value - _corner_hz(bench, 200.0, 9_000.0)) < 1.5 * high.expanded
-    spread = _one(response.group_delay_spread, measuring)
+    spread = _one(band.group_delay_spread, measuring)
     assert abs(spread.value - _spread_us(bench, 100.0, 2_500.0)) < 1.5 * spread.expanded
 
 
 def test_a_corner_that_is_nowhere_near_is_no_value(synthetic: Any, declared: Any) -> None:
     """A high-pass of 1 Hz where 10 Hz are declared is told as such."""
     bench = synthetic(setup=declared(), corners_hz=(1.0, 10_000.0))
-    low = _one(response.low_corner, Measuring(bench))
+    low = _one(band.low_corner, Measuring(bench))
     assert math.isnan(low.value)
     assert "-3 dB" in low.note
 
@@ -81,7 +81,7 @@ def test_a_mains_notch_is_found_with_its_depth(synthetic: Any, declared: Any) ->
     """A notch of 49.6 Hz takes what its formula says at 50 and at 60 Hz."""
     bench = synthetic(setup=declared(), notch_hz=49.6, notch_q=8.0, noise_uv=0.3)
     measuring = Measuring(bench)
-    found = response.notch(measuring)
+    found = band.notch(measuring)
     assert [r.id for r in found] == ["notch.depth.50hz", "notch.depth.60hz"]
     clean = synthetic(setup=bench.setup)
     for reading, mains_hz in zip(found, (50.0, 60.0), strict=True):
@@ -90,18 +90,18 @@ def test_a_mains_notch_is_found_with_its_depth(synthetic: Any, declared: Any) ->
         true_db = -20 * math.log10(gains[0] / gains[1])
         assert abs(reading.value - true_db) < 2 * reading.expanded + 1e-3
     assert found[0].value > 10
-    ripple = _one(response.ripple, measuring)
+    ripple = _one(band.ripple, measuring)
     assert ripple.value > 10
 
 
 def test_ripple_is_what_the_declared_corners_do_not_explain(synthetic: Any, declared: Any) -> None:
     """A device as declared has none; one whose corner is off has what its formula says."""
     setup = declared()
-    assert _one(response.ripple, Measuring(synthetic(setup=setup))).value < 0.01
+    assert _one(band.ripple, Measuring(synthetic(setup=setup))).value < 0.01
     bench = synthetic(setup=setup, corners_hz=(12.0, 10_000.0), seed=2)
     f = np.array([15.0, setup.mid_hz])
     gains = np.abs(bench.response(f) / synthetic(setup=setup).response(f))
-    reading = _one(response.ripple, Measuring(bench))
+    reading = _one(band.ripple, Measuring(bench))
     assert abs(reading.value - abs(20 * math.log10(gains[0] / gains[1]))) < 1.5 * reading.expanded
     assert "15 Hz" in reading.conditions
 
@@ -118,7 +118,7 @@ def test_the_spread_of_the_group_delay_is_that_of_the_filters(
 ) -> None:
     """Neither a clock 200 ppm off nor an inverted output is taken for delay."""
     bench = synthetic(setup=declared(), gain=-1.0, device_ppm=-200.0, corners_hz=(13.0, 9_000.0))
-    reading = _one(response.group_delay_spread, Measuring(bench))
+    reading = _one(band.group_delay_spread, Measuring(bench))
     assert abs(reading.value - _spread_us(bench, 100.0, 3_000.0)) < 1.5 * reading.expanded
     assert reading.expanded < 5.0
 
@@ -134,9 +134,9 @@ def test_the_uncertainty_of_the_response_is_that_of_its_noise(
         bench = synthetic(setup=setup, corners_hz=(21.0, 3_900.0), noise_uv=1.0, seed=seed)
         measuring = Measuring(bench)
         for measure, true in (
-            (response.low_corner, _corner_hz(bench, 5.0, 200.0)),
-            (response.high_corner, _corner_hz(bench, 200.0, 8_000.0)),
-            (response.group_delay_spread, _spread_us(bench, 100.0, 2_000.0)),
+            (band.low_corner, _corner_hz(bench, 5.0, 200.0)),
+            (band.high_corner, _corner_hz(bench, 200.0, 8_000.0)),
+            (band.group_delay_spread, _spread_us(bench, 100.0, 2_000.0)),
         ):
             reading = _one(measure, measuring)
             off.append((reading.value - true) / reading.standard)
