@@ -29,10 +29,10 @@ import re
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from faulty_amplifiers import faulty_amplifiers
@@ -47,6 +47,8 @@ from emgsim.metrology.reading import Reading
 from emgsim.metrology.table import PROCEDURES
 from emgsim.scoring import clopper_pearson
 from emgsim.verdict import Limit, Measurement, judge
+
+T = TypeVar("T")
 
 LEAST_TESTS = 28
 LEAST_COVERAGE = 0.88
@@ -225,7 +227,8 @@ def told_faults(jobs: int) -> int:
         others = [id for id in flags if not id.startswith(right)]
         print(
             f"{name:<44} {right:<28} {'told' if is_told else 'MISSED'}"
-            + (f"; also {', '.join(others)}" if others else "")
+            + (f"; also {', '.join(others)}" if others else ""),
+            flush=True,
         )
     print(f"faults told by the right test: {len(faults) - missed} of {len(faults)}, goal all of 40")
     return missed + (len(faults) < 40)
@@ -237,11 +240,13 @@ def flagged_by(number: int) -> list[str]:
     return [m.id for m in judged(drawn, number) if m.verdict in FLAGGED]
 
 
-def _each(work, numbers: range, jobs: int) -> list:  # type: ignore[no-untyped-def, type-arg]
+def _each(work: Callable[[int], T], numbers: range, jobs: int) -> Iterator[T]:
+    """Yield what becomes of each number, in their order, as soon as it is there."""
     if jobs == 1:
-        return [work(number) for number in numbers]
+        yield from map(work, numbers)
+        return
     with ProcessPoolExecutor(jobs) as pool:
-        return list(pool.map(work, numbers))
+        yield from pool.map(work, numbers)
 
 
 if __name__ == "__main__":
