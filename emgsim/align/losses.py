@@ -20,7 +20,7 @@ from emgsim.align.waveform import Waveform
 Floats = NDArray[np.float64]
 
 MARK_STEPS = 3  # of Gauss-Newton on the marks alone
-UNSURE = 12.0  # twice the log likelihood ratio: the truth lies beyond it once in 400 times
+UNSURE = 12.0  # twice the log likelihood ratio: the truth lies beyond it once in 200 times
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ True values, with ``H`` from the terminals to the converter and ``G = |H| / |H(m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,7 +30,6 @@ from emgsim.metrology.response import (
     MAINS_HZ,
     MAINS_SHARE,
     SHARE,
-    Complexes,
     Floats,
     Response,
     delay_band,
@@ -43,7 +42,7 @@ from emgsim.metrology.sines import STATE, impossible
 from emgsim.metrology.tones import DB, FREEDOM
 from emgsim.stages import BandResponse
 
-DELAY_POWERS = (4, 3)  # of the frequency, and of its inverse
+DELAY_POWERS = (3, 2)  # of the frequency, and of its inverse
 NEAR_CORNER = (0.05, 0.95)  # squares of a gain that tell where a corner is
 MOVES = 3
 LOW_FREEDOM = 2.0 * (LOW_BINS - len(LOW_AT))  # of the noise density at the low corner
@@ -68,7 +67,7 @@ def low_corner(measuring: Measuring) -> Sequence[Reading]:
     if not is_high_passed(setup):
         return [impossible("freq.low_corner", "Hz", "the device is coupled down to DC")]
     found = response(measuring)
-    low, _ = _crossings(setup, found)
+    low, _, _ = _crossings(setup, found)
     return [_of_corner("freq.low_corner", setup, found, low, LOW_FREEDOM)]
 
 
@@ -78,7 +77,7 @@ def high_corner(measuring: Measuring) -> Sequence[Reading]:
     if not setup.device.lowpass_order:
         return [impossible("freq.high_corner", "Hz", "the device declares no low-pass")]
     found = response(measuring)
-    _, high = _crossings(setup, found)
+    _, high, _ = _crossings(setup, found)
     return [_of_corner("freq.high_corner", setup, found, high, FREEDOM)]
 
 
@@ -107,8 +106,10 @@ def _of_corner(
     )
 
 
-def _crossings(setup: Setup, found: Response) -> tuple[Crossing | None, Crossing | None]:
-    """Return where the gain crosses -3 dB on either side of mid-band.
+def _crossings(
+    setup: Setup, found: Response
+) -> tuple[Crossing | None, Crossing | None, BandResponse]:
+    """Return where the gain crosses -3 dB on either side of mid-band, and filters that do so.
 
     The declared filters tell how a gain bends between two sines. They are moved to where the
     corners were found until there is nothing left to move.
@@ -121,7 +122,7 @@ def _crossings(setup: Setup, found: Response) -> tuple[Crossing | None, Crossing
         if setup.device.lowpass_order:
             high = _crossing(setup, found, filters, is_low=False)
             filters = replace(filters, lowpass_hz=high.hz) if high else filters
-    return low, high
+    return low, high, filters
 
 
 def _crossing(
@@ -179,17 +180,20 @@ def ripple(measuring: Measuring) -> Sequence[Reading]:
     inside = (found.frequencies_hz >= 0.999 * first_hz) & (
         found.frequencies_hz <= 1.001 * BAND[1] * high_hz
     )
-    off_db = _departures_db(setup, found)[inside]
-    worst = int(np.argmax(np.abs(off_db)))
+    f, sds = found.frequencies_hz[inside], found.sds[inside]
+    sizes_db = np.abs(_departures_db(setup, found)[inside])
+    worst = int(np.argmax(sizes_db))
+    # Whatever may be the largest may be it: the one that is least sure tells how sure that is.
+    rivals = np.flatnonzero(sizes_db + 2 * DB * sds >= sizes_db[worst])
+    least_sure = int(rivals[np.argmax(sds[rivals])])
     return [
         Reading(
             id="freq.ripple",
-            value=abs(float(off_db[worst])),
+            value=float(sizes_db[worst]),
             unit="dB",
-            components=_noise_db(found, int(np.flatnonzero(inside)[worst])),
+            components=_noise_db(found, int(np.flatnonzero(inside)[least_sure])),
             method="gain of stepped sines against mid-band and the declared response",
-            conditions=f"largest at {found.frequencies_hz[inside][worst]:.6g} Hz; "
-            f"{_conditions(setup)}",
+            conditions=f"largest at {f[worst]:.6g} Hz; {_conditions(setup)}",
             rests_on=_rests_on(setup),
             curves=_curves(setup, found),
         )
@@ -224,16 +228,16 @@ def notch(measuring: Measuring) -> Sequence[Reading]:
 def group_delay_spread(measuring: Measuring) -> Sequence[Reading]:
     """Measure by how much the group delay differs within the band of a MUAP.
 
-    The phase against that of the declared response is fitted by odd powers of the frequency and of
-    its inverse, as filters far from their corners make it; the line among them is what nobody
-    knows of the latency.
+    The phase against that of the declared filters, moved to the corners that were found, is fitted
+    by odd powers of the frequency and of its inverse, as filters far from their corners make it;
+    the line among them is what nobody knows of the latency.
     """
     setup, found = measuring.setup, response(measuring)
     low_hz, high_hz = delay_band(setup)
     inside = (found.frequencies_hz >= 0.999 * low_hz) & (found.frequencies_hz <= 1.001 * high_hz)
     f = found.frequencies_hz[inside]
-    declared = declared_band(setup)
-    phases = np.unwrap(np.angle(found.gains[inside] / declared.at(f)))
+    filters = _crossings(setup, found)[2]
+    phases = np.unwrap(np.angle(found.gains[inside] / filters.at(f)))
     basis, slopes = _delay_terms(setup, f)
     weights = 1 / found.sds[inside] ** 2
     # An inverted device turns by half a turn at all frequencies.
@@ -244,7 +248,7 @@ def group_delay_spread(measuring: Measuring) -> Sequence[Reading]:
     fitted = normal @ (basis.T @ (weights * phases))
     fine_hz = np.geomspace(low_hz, high_hz, 400)
     slopes = _delay_terms(setup, fine_hz)[1]
-    delays_us = 1e6 * (_delay_s(declared.at, fine_hz) - slopes @ fitted / (2 * np.pi))
+    delays_us = 1e6 * (_delay_s(filters, fine_hz) - slopes @ fitted / (2 * np.pi))
     first, last = int(np.argmin(delays_us)), int(np.argmax(delays_us))
     row = 1e6 * (slopes[last] - slopes[first]) / (2 * np.pi)
     return [
@@ -277,10 +281,10 @@ def _delay_terms(setup: Setup, frequencies_hz: Floats) -> tuple[Floats, Floats]:
     return terms, np.hstack([up, -down]) * terms / f
 
 
-def _delay_s(at: Callable[[Floats], Complexes], frequencies_hz: Floats) -> Floats:
-    """Return the group delay of a response."""
+def _delay_s(filters: BandResponse, frequencies_hz: Floats) -> Floats:
+    """Return the group delay of filters."""
     step = 1e-4 * frequencies_hz
-    turned = np.angle(at(frequencies_hz + step) / at(frequencies_hz - step))
+    turned = np.angle(filters.at(frequencies_hz + step) / filters.at(frequencies_hz - step))
     return np.asarray(-turned / (4 * np.pi * step))
 
 

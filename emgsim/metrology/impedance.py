@@ -31,6 +31,7 @@ from emgsim.metrology.stimulus import Floats, Stimulus
 from emgsim.metrology.tones import (
     AUDIBLE,
     BOUND,
+    FAR,
     FREEDOM,
     Complexes,
     certificates,
@@ -178,7 +179,7 @@ def _shares(setup: Setup) -> dict[float, float]:
 def _admittance(ratios: _Ratios, state: State) -> Admittance:
     """Fit a conductance and a capacitance to ratios, and say what is uncertain in them."""
     middle_hz = 1 / (2 * math.pi * state.series_ohm * state.series_nf * 1e-9)
-    (r, r_sd), (c, c_sd) = (state.impedance.at(f * middle_hz) for f in (0.01, 100.0))
+    (r, r_sd), (c, c_sd) = (state.impedance.at(f * middle_hz) for f in FAR)
     ohm, farad = state.series_ohm * r, state.series_nf * 1e-9 * c
     found, by_noise, by_playing, fitted = _fit(ratios, ohm, farad)
     by_ohm = _fit(ratios, ohm * (1 + r_sd), farad)[0] - found

@@ -30,6 +30,7 @@ from emgsim.metrology.tones import (
     chord_stimulus,
     code_step_uv,
     heard,
+    lead_sd,
     level_db,
     most_uv,
     ratio_sd,
@@ -182,7 +183,7 @@ def _reading(
                 ratio * ratio_sd(driving.transfer, through.transfer, frequency_hz),
                 math.inf,
             ),
-            "impedance": (ratio * driving.impedance.at(frequency_hz)[1], math.inf),
+            "impedance": (ratio * lead_sd(driving, frequency_hz), math.inf),
             "gain": (ratio * gain[1] / gain[0], FREEDOM),
         },
     )

@@ -20,6 +20,7 @@ DB = 20 / math.log(10)  # decibels for a relative change
 FREEDOM = 80.0  # of a noise density: two for each bin of the residual that it is the mean of
 AUDIBLE = 3.0  # standard uncertainties above which an amplitude is a value and no bound
 BOUND = 2.0  # standard uncertainties that are added to make a bound
+FAR = (1e-3, 1e3)  # of a corner, where R or C alone are what counts
 RAMP_S = 0.05
 SETTLED_TURNS = 2.0  # periods of the high-pass corner: 1e-4 of what it rang at first is left
 SHARE_OF_ALLOWED = 0.95  # the source makes a little more than the waveform's peak
@@ -201,16 +202,18 @@ def ratio_sd(one: Known, other: Known, frequency_hz: float) -> float:
     return math.hypot(one.at(frequency_hz)[1], other.at(frequency_hz)[1])
 
 
-def lead_at(state: State) -> tuple[float, float, float]:
-    """Return the corner of R parallel to C in a lead, and how well R and C are known, relative.
+def lead_sd(state: State, frequency_hz: float) -> float:
+    """Return how well the size of the impedance in a lead is known at a frequency, relative.
 
-    A certificate of the impedance speaks of R far below the corner and of C far above it.
+    Its certificate speaks of the resistance far below their corner, and of the capacitance parallel
+    to it far above; in between each counts by its share.
     """
     if not state.series_nf:
-        return math.inf, state.impedance.at(1.0)[1], 0.0
+        return state.impedance.at(frequency_hz)[1] if state.series_ohm else 0.0
     corner_hz = 1 / (2 * math.pi * state.series_ohm * state.series_nf * 1e-9)
-    low, high = (state.impedance.at(share * corner_hz) for share in (0.01, 100.0))
-    return corner_hz, low[1], high[1]
+    (_, ohm_sd), (_, farad_sd) = (state.impedance.at(f * corner_hz) for f in FAR)
+    share = 1 / (1 + (frequency_hz / corner_hz) ** 2)
+    return math.hypot(share * ohm_sd, (1 - share) * farad_sd)
 
 
 def certificates(*known: Known) -> tuple[str, ...]:

@@ -36,9 +36,9 @@ def test_the_power_of_noise_scatters_as_it_says() -> None:
 
 
 def test_a_root_covers_nothing_as_often_as_something() -> None:
-    """Squares with noise around 0 and around 100 have roots that are as sure as they say."""
+    """Squares with noise around 0, 1, 3 and 100 have roots that are as sure as they say."""
     rng = np.random.default_rng(2)
-    for true in (0.0, 100.0):
+    for true in (0.0, 1.0, 3.0, 100.0):
         held = []
         for noise in rng.standard_normal(2000):
             value, (sd,) = rooted(true + noise, (1.0,))
