@@ -156,7 +156,8 @@ def test_the_stated_deviation_is_true_in_coloured_noise() -> None:
 
 
 @given(
-    places=st.lists(st.tuples(st.integers(0, 5), st.floats(0.1, 0.9), st.integers(1, 600)),
+    places=st.lists(st.tuples(st.sampled_from([0, 2, 4]), st.floats(0.1, 0.9),
+                              st.integers(1, 600)),
                     min_size=1, max_size=3, unique_by=lambda one: one[0]),
     seed=st.integers(0, 2**32 - 1),
     noise_uv=st.sampled_from([1.0, 10.0, 40.0]),
@@ -167,8 +168,9 @@ def test_lost_samples_are_counted_exactly_beside_any_drift(
 ) -> None:
     """Runs lost in different silences: each number is right, each place in its interval.
 
-    In noise as loud as a short mark (120 uV) a mark alone may be a sample off, and a single sample
-    that was lost beside it is not always told: `benchmarks/alignment.py` counts how often.
+    Two marks lie between two losses: one alone is taken for a stray one if few samples are lost
+    on either side of it, and both are told as one. Nor is a single sample always told in noise as
+    loud as a short mark (120 uV); `benchmarks/alignment.py` counts how often.
     """
     marks = program().marks_s
     true = []
