@@ -162,7 +162,7 @@ def test_the_stated_deviation_is_true_in_coloured_noise() -> None:
     seed=st.integers(0, 2**32 - 1),
     noise_uv=st.sampled_from([1.0, 10.0, 40.0]),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, derandomize=True)  # one interval in 200 may be wrong
 def test_lost_samples_are_counted_exactly_beside_any_drift(
     places: list[tuple[int, float, int]], seed: int, noise_uv: float
 ) -> None:

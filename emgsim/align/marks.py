@@ -267,7 +267,10 @@ def _robust(marks: list[Mark], lost: list[int], rate_hz: float) -> Line:
             break
         kept = still
     drift = rate_hz / slope - 1
-    which = np.flatnonzero(kept)
+    # A place that alone tells two losses apart still tells them: to the sample, that is enough.
+    steps = np.array([0, *lost, 0]) > 0
+    apart = steps[1:] & steps[:-1] & (off * sd < 0.5)
+    which = np.flatnonzero(kept | apart)
     between = [int(sum(lost[a:b])) for a, b in pairwise(which.tolist())]
     return Line(
         marks=tuple(marks[k] for k in which),

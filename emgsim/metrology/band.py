@@ -239,7 +239,7 @@ def group_delay_spread(measuring: Measuring) -> Sequence[Reading]:
     filters = _crossings(setup, found)[2]
     phases = np.unwrap(np.angle(found.gains[inside] / filters.at(f)))
     basis, slopes = _delay_terms(setup, f)
-    weights = 1 / found.sds[inside] ** 2
+    weights = 1 / found.phase_sds[inside] ** 2
     # An inverted device turns by half a turn at all frequencies.
     free = np.column_stack([np.ones(f.size), basis])
     constant = np.linalg.solve((free * weights[:, None]).T @ free, free.T @ (weights * phases))[0]

@@ -62,8 +62,9 @@ class Response:
         Rising, shape ``(n,)``.
     gains
         Complex, likewise; 1 at mid-band. They turn with a delay that nobody knows.
-    sds
-        Relative standard deviations of what was heard, and in radians of its phases, likewise.
+    sds, phase_sds
+        Standard deviations of what was heard: relative ones of sizes, those of phases in radians,
+        likewise.
     mid_sd
         That of mid-band, which all gains have in common.
     jitter_sds
@@ -73,6 +74,7 @@ class Response:
     frequencies_hz: Floats
     gains: Complexes
     sds: Floats
+    phase_sds: Floats
     mid_sd: float
     jitter_sds: Floats
 
@@ -105,27 +107,32 @@ def response(measuring: Measuring) -> Response:
     stimulus = response_stimulus(setup)
     acquired = measuring.played(stimulus)
     ratio = clock(measuring)[0]
-    found: list[tuple[float, complex, float]] = []
+    variance_s2, jitter_sd = jitter_variance(measuring)
+    found: list[tuple[float, complex, float, float]] = []
     for segment in stimulus.segments:
         near_bins = LOW_BINS if segment.name == "low" else NEAR_BINS
         tones = heard(acquired, segment.name, ratio, near_bins=near_bins)
-        sizes = gains(setup, tones, segment)[:, 0]
-        relative = tones.sds[:, 0] / np.abs(tones.tones[:, 0])
-        rows = zip(tones.frequencies_hz, sizes, relative, strict=True)
-        found += [(float(f), complex(g), float(sd)) for f, g, sd in rows]
-    mid_hz, mid, mid_sd = found[0]
+        f, sizes = tones.frequencies_hz, gains(setup, tones, segment)[:, 0]
+        variances = (tones.sds[:, 0] / np.abs(tones.tones[:, 0])) ** 2
+        # Jitter is loud where a sine is steep: half of its power that a size seems to have is that
+        # of the phase.
+        moved = 0.5 * (2 * np.pi * f) ** 2 * max(0.0, variance_s2) / tones.times_s.size
+        moved = np.minimum(moved, 0.5 * variances)
+        rows = zip(f, sizes, np.sqrt(variances - moved), np.sqrt(variances + moved), strict=True)
+        found += [(float(f), complex(g), float(sd), float(phase)) for f, g, sd, phase in rows]
+    mid_hz, mid, mid_sd, _ = found[0]
     flat = _flatness(setup, mid_hz)
     found.sort(key=lambda row: row[0])
-    f = np.array([row[0] for row in found])
+    frequencies_hz = np.array([row[0] for row in found])
     # What jitter smears of fast sines is no matter of the filters: Gaussian, as it mostly is, it
     # leaves exp(-(omega s)**2 / 2) of them.
-    variance_s2, jitter_sd = jitter_variance(measuring)
-    smeared = 0.5 * (2 * np.pi) ** 2 * (f**2 - mid_hz**2)
+    smeared = 0.5 * (2 * np.pi) ** 2 * (frequencies_hz**2 - mid_hz**2)
     sharp = np.exp(smeared * max(0.0, variance_s2))
     return Response(
-        frequencies_hz=f,
-        gains=np.array([g / abs(mid) / flat(f)[0] for f, g, _ in found]) * sharp,
-        sds=np.array([math.hypot(sd, flat(f)[1]) for f, _, sd in found]),
+        frequencies_hz=frequencies_hz,
+        gains=np.array([g / abs(mid) / flat(f)[0] for f, g, _, _ in found]) * sharp,
+        sds=np.array([math.hypot(sd, flat(f)[1]) for f, _, sd, _ in found]),
+        phase_sds=np.array([phase for _, _, _, phase in found]),
         mid_sd=mid_sd,
         jitter_sds=np.abs(smeared) * jitter_sd,
     )

@@ -269,7 +269,7 @@ def test_a_file_that_is_no_port_is_a_link_error(profile, tmp_path):
 def test_an_unknown_profile_is_an_input_error_before_the_port_is_touched():
     """The profile is read first."""
     with pytest.raises(InputError, match="did you mean 'na1'"):
-        SerialFrames.open("/dev/no-such-port", profile="na2")
+        SerialFrames.open("/dev/no-such-port", profile="na1x")
 
 
 def test_the_profile_is_what_the_driver_tells(profile):
