@@ -44,7 +44,8 @@ from emgsim.stages import BandResponse
 
 DELAY_POWERS = (3, 2)  # of the frequency, and of its inverse
 NEAR_CORNER = (0.05, 0.95)  # squares of a gain that tell where a corner is
-MOVES = 3
+MOVES = 3  # of the filters to the corners that were found
+DELAY_GRID = 200
 LOW_FREEDOM = 2.0 * (LOW_BINS - len(LOW_AT))  # of the noise density at the low corner
 
 
@@ -246,21 +247,19 @@ def group_delay_spread(measuring: Measuring) -> Sequence[Reading]:
     phases -= np.pi * round(constant / np.pi)
     normal = np.linalg.inv((basis * weights[:, None]).T @ basis)
     fitted = normal @ (basis.T @ (weights * phases))
-    fine_hz = np.geomspace(low_hz, high_hz, 400)
+    fine_hz = np.geomspace(low_hz, high_hz, DELAY_GRID)
     slopes = _delay_terms(setup, fine_hz)[1]
     delays_us = 1e6 * (_delay_s(filters, fine_hz) - slopes @ fitted / (2 * np.pi))
-    first, last = int(np.argmin(delays_us)), int(np.argmax(delays_us))
-    row = 1e6 * (slopes[last] - slopes[first]) / (2 * np.pi)
+    rows = 1e6 * slopes / (2 * np.pi)
+    covariance = rows @ normal @ rows.T
     return [
         Reading(
             id="phase.group_delay_spread",
-            value=float(delays_us[last] - delays_us[first]),
+            value=float(np.ptp(delays_us)),
             unit="us",
             components=(
                 Component(
-                    name="noise",
-                    standard=math.sqrt(float(row @ normal @ row)),
-                    freedom=FREEDOM,
+                    name="noise", standard=_sd_of_range(delays_us, covariance), freedom=FREEDOM
                 ),
             ),
             method="phase of stepped sines, fitted by odd powers of frequency and of its inverse",
@@ -268,6 +267,20 @@ def group_delay_spread(measuring: Measuring) -> Sequence[Reading]:
             curves={"frequency_hz": fine_hz, "delay_us": delays_us - delays_us.mean()},
         )
     ]
+
+
+def _sd_of_range(values: Floats, covariance: Floats) -> float:
+    """Return how uncertain largest minus smallest value is, shape ``(n,)`` and ``(n, n)``.
+
+    Whatever may be the largest or the smallest may be it: the pair that is least sure tells.
+    """
+    own = np.diag(covariance)
+    variances = own[:, None] + own - 2 * covariance
+    sds = np.sqrt(np.maximum(variances, 0.0))
+    low, high = int(np.argmin(values)), int(np.argmax(values))
+    highest = values + 2 * sds[high] >= values[high]
+    lowest = values - 2 * sds[low] <= values[low]
+    return float(sds[np.ix_(highest, lowest)].max())
 
 
 def _delay_terms(setup: Setup, frequencies_hz: Floats) -> tuple[Floats, Floats]:
