@@ -65,6 +65,7 @@ class Compared(NamedTuple):
     id: str
     value: float
     expanded: float
+    sign: str  # "<=" or ">=" where the value only bounds the true one
     truth: float  # NaN where there is none
     bound: float  # how far the limit lies from what is ideal; NaN without a limit
 
@@ -120,8 +121,16 @@ def compared(seed: int, only: Sequence[str]) -> list[Compared]:
             print(f"seed {seed} {one.id}: {one.note}", file=sys.stderr)
         limit = limit_of(one.id, drawn.setup.device)
         true = truth.get(one.id, math.nan)
-        rows.append(Compared(seed, one.id, one.value, one.expanded, true, _bound(limit)))
+        expanded = one.expanded if one.components else 0.0
+        rows.append(Compared(seed, one.id, one.value, expanded, one.bound, true, _bound(limit)))
     return rows
+
+
+def _is_inside(row: Compared) -> bool:
+    """Tell whether the true value lies in the interval, or on the right side of a bound."""
+    error = row.value - row.truth
+    above, below = error > row.expanded, -error > row.expanded
+    return not ((above and row.sign != "<=") or (below and row.sign != ">="))
 
 
 def _bound(limit: Limit | None) -> float:
@@ -151,10 +160,11 @@ def told_coverage(seeds: range, jobs: int, only: Sequence[str], worst: bool) -> 
             print(f"{name:<34}{0:>5}{n_nan:>5}  no truth, or nothing measured")
             continue
         n_tests += 1
+        inside = np.array([_is_inside(r) for r in told])
+        held += inside.tolist()
+        told = [r for r in told if not r.sign] or told
         errors = np.array([r.value - r.truth for r in told])
         expanded = np.array([r.expanded for r in told])
-        inside = np.abs(errors) <= expanded
-        held += inside.tolist()
         rms, median = float(np.sqrt(np.mean(errors**2))), float(np.median(expanded))
         with np.errstate(divide="ignore", invalid="ignore"):
             z = errors / (expanded / 2)
@@ -163,7 +173,7 @@ def told_coverage(seeds: range, jobs: int, only: Sequence[str], worst: bool) -> 
         wrong = (inside.mean() < LEAST_COVERAGE) + (width > WIDEST) + (share > LARGEST_SHARE)
         missed += int(wrong)
         print(
-            f"{name:<34}{len(told):>5}{n_nan:>5}{100 * inside.mean():>7.1f}%{np.nanmean(z):>8.2f}"
+            f"{name:<34}{inside.size:>5}{n_nan:>5}{100 * inside.mean():>7.1f}%{np.nanmean(z):>8.2f}"
             f"{np.sqrt(np.nanmean(z**2)):>7.2f}{rms:>11.4g}{median:>11.4g}{width:>8.2f}"
             f"{share:>9.3f}{'  MISSED' if wrong else ''}"
         )

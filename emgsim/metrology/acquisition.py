@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgsim.align import Waveform, playback
-from emgsim.metrology.setup import Setup
+from emgsim.metrology.setup import Setup, State
 from emgsim.metrology.stimulus import Segment, Stimulus
 
 Floats = NDArray[np.float64]
@@ -108,3 +108,17 @@ def placed(
         begins_s=begins_s,
         changed_s=changed_s,
     )
+
+
+def dead_channels(acquired: Acquired, state: State) -> list[int]:
+    """Return the channels, counted from 0, that never change though a marker is played to them.
+
+    In a state that drives none of them, or both inputs together, silence is as it should be.
+    """
+    stimulus = acquired.stimulus
+    if stimulus is None or stimulus.marker is None or not state.differential:
+        return []
+    # Where all samples were lost, too, nothing ever changes.
+    changes = np.fmax.reduce(acquired.uv, axis=0) > np.fmin.reduce(acquired.uv, axis=0)
+    driven = state.driven or range(acquired.uv.shape[1])
+    return [channel for channel in driven if not changes[channel]]

@@ -13,12 +13,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from emgsim.estimators import SineFit, fit_sine
+from emgsim.metrology.acquisition import Acquired, dead_channels
 from emgsim.metrology.procedure import Measuring, Procedure
 from emgsim.metrology.reading import Component, Reading
+from emgsim.metrology.setup import Setup
 from emgsim.metrology.silence import gain_stimulus, played, settling_s
 from emgsim.metrology.stimulus import Stimulus
 from emgsim.metrology.tones import suffixed
 
+FREEDOM = 94.0  # of the noise in a fit of a sine
 METHOD = "four-parameter sine fit (IEEE 1057)"
 
 
@@ -28,21 +31,29 @@ def accuracy(measuring: Measuring) -> Sequence[Reading]:
     stimulus = gain_stimulus(setup)
     by_bench, certified, rests_on = played(setup, stimulus.state, setup.mid_hz)
     amplitude_uv = stimulus.segments[0].facts["amplitude_uv"]
+    acquired = measuring.played(stimulus, may_be_dead=True)
+    dead = dead_channels(acquired, setup.states[stimulus.state])
     readings = []
-    for channel, fit in enumerate(_fits(measuring, stimulus)):
-        relative = fit.amplitude / (amplitude_uv * by_bench)
-        noise = Component(name="noise", standard=fit.amplitude_sd / fit.amplitude, freedom=94.0)
+    for channel in range(setup.device.n_channels):
+        relative, noise_sd, note = 0.0, 0.0, "the channel is dead: one code, whatever is played"
+        if channel not in dead:
+            fit, note = _fit(acquired, stimulus, channel, setup), ""
+            relative = fit.amplitude / (amplitude_uv * by_bench)
+            noise_sd = fit.amplitude_sd / (amplitude_uv * by_bench)
+        noise = Component(name="noise", standard=100 * noise_sd, freedom=FREEDOM)
         readings.append(
             Reading(
                 id=suffixed("gain.accuracy", channel),
                 value=100 * (relative - 1),
                 unit="%",
-                components=tuple(
-                    replace(c, standard=100 * relative * c.standard) for c in (*certified, noise)
+                components=(
+                    *(replace(c, standard=100 * relative * c.standard) for c in certified),
+                    noise,
                 ),
                 method=METHOD,
                 conditions=_conditions(stimulus),
                 rests_on=rests_on,
+                note=note,
             )
         )
     return readings
@@ -60,7 +71,7 @@ def stability(measuring: Measuring) -> Sequence[Reading]:
             id="gain.stability",
             value=100 * (last.amplitude / first.amplitude - 1),
             unit="%",
-            components=(Component(name="noise", standard=100 * noise, freedom=188.0),),
+            components=(Component(name="noise", standard=100 * noise, freedom=2 * FREEDOM),),
             method=f"{METHOD} at the beginning and at the end",
             conditions=_conditions(stimulus),
         )
@@ -88,10 +99,14 @@ def polarity(measuring: Measuring) -> Sequence[Reading]:
 
 def _fits(measuring: Measuring, stimulus: Stimulus) -> list[SineFit]:
     """Fit the sine in every channel."""
-    acquired = measuring.played(stimulus)
+    acquired, setup = measuring.played(stimulus), measuring.setup
+    return [_fit(acquired, stimulus, channel, setup) for channel in range(setup.device.n_channels)]
+
+
+def _fit(acquired: Acquired, stimulus: Stimulus, channel: int, setup: Setup) -> SineFit:
     segment = stimulus.segments[0]
-    times_s, uv = acquired.within(segment, settling_s(measuring.setup))
-    return [fit_sine(times_s, x, segment.facts["frequency_hz"]) for x in uv.T]
+    times_s, uv = acquired.within(segment, settling_s(setup))
+    return fit_sine(times_s, uv[:, channel], segment.facts["frequency_hz"])
 
 
 def _conditions(stimulus: Stimulus) -> str:

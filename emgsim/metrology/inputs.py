@@ -191,8 +191,12 @@ def _changed_noise(
 ) -> Reading:
     """Return the change of the noise in a state against that without an offset."""
     found = _noise(measuring, state)
+    note = ""
     if without is None or found is None:
         note = "the device is at its rail, where its noise is not seen"
+    elif not without[0]:
+        note = "the device's noise never changes a code"
+    if without is None or found is None or note:
         return Reading(id=id, value=math.nan, unit="%", note=note)
     ratio = found[0] / without[0]
     return Reading(

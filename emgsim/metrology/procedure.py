@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from emgsim.metrology.acquisition import Acquired, Bench
+from emgsim.errors import NotAnalysableError
+from emgsim.metrology.acquisition import Acquired, Bench, dead_channels
 from emgsim.metrology.reading import Reading
 from emgsim.metrology.setup import Setup
 from emgsim.metrology.stimulus import Stimulus
@@ -27,9 +28,24 @@ class Measuring:
         """What is declared of the bench."""
         return self.bench.setup
 
-    def played(self, stimulus: Stimulus) -> Acquired:
-        """Return what came back of a stimulus; the same name is the same stimulus."""
-        return self._once(("play", stimulus.name), lambda: self.bench.play(stimulus))
+    def played(self, stimulus: Stimulus, *, may_be_dead: bool = False) -> Acquired:
+        """Return what came back of a stimulus; the same name is the same stimulus.
+
+        Raises
+        ------
+        NotAnalysableError
+            If a channel that is driven sends the same code all the time, unless that is what the
+            test is to find out.
+        """
+        acquired = self._once(("play", stimulus.name), lambda: self.bench.play(stimulus))
+        dead = dead_channels(acquired, self.setup.states[stimulus.state])
+        if dead and not may_be_dead:
+            which = ", ".join(str(channel + 1) for channel in dead)
+            raise NotAnalysableError(
+                f"dead channel {which}: it sends one and the same code whatever is played",
+                todo="see whether its input is connected and its range wide enough",
+            )
+        return acquired
 
     def heard(self, state: str, duration_s: float) -> Acquired:
         """Return what the device sends by itself in a state of the fixture."""

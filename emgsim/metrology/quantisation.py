@@ -34,6 +34,8 @@ OFF_MID = 1.0137  # times mid-band: neither a divisor of the rate nor a line of 
 MIDDLE = (20.0, 80.0)  # percentiles of the samples: where a sine's histogram bends little
 SMOOTHED = 16  # windows of the smooth histogram in the whole; it is locally a parabola
 FEWEST = 33  # codes that a smooth histogram needs
+LEAST_SURE = 0.125  # standard uncertainty of a code's width, over the width
+TOLD = 4.0  # standard uncertainties from none: of chance
 EXPECTED = 15.0  # hits: a code that should have so many and has none is missing
 
 
@@ -122,14 +124,21 @@ def quantisation_dnl(measuring: Measuring) -> Sequence[Reading]:
     True is the largest ``|width / LSB - 1|`` of a code, the LSB being the declared size: 1 where
     single codes are missing, ``2**k - 1`` where k bits never change, 0 of a perfect converter. The
     code is chosen by the first half of the time and measured in the second, so that the worst of
-    many is not the worst of the noise.
+    many is not the worst of the noise. Where the noise spreads the samples over so many codes that
+    each is hardly met, and the worst one's width is neither known to a quarter nor told from that
+    of the others, nothing is said.
     """
     found = _histogram(measuring)
     share = found.expected / 2
     first, second = (half / share - 1 for half in found.halves)
     worst = int(np.argmax(np.abs(first)))
     value = abs(found.spacing * (1 + second[worst]) - 1)
-    counted = max(1.0, float(found.halves[1, worst]))
+    relative = math.sqrt(max(1.0, float(found.halves[1, worst]))) / float(share[worst])
+    if relative > LEAST_SURE and value < TOLD * found.spacing * relative:
+        note = f"{_conditions(found)}: too seldom to tell how wide one of them is"
+        return [
+            Reading(id="quantisation.dnl", value=math.nan, unit="LSB", note=note, applies=False)
+        ]
     codes = found.first + found.spacing * np.arange(share.size)
     dnl = found.spacing * found.counts / found.expected - 1
     return [
@@ -137,12 +146,7 @@ def quantisation_dnl(measuring: Measuring) -> Sequence[Reading]:
             id="quantisation.dnl",
             value=float(value),
             unit="LSB",
-            components=(
-                Component(
-                    name="finite counts",
-                    standard=found.spacing * math.sqrt(counted) / float(share[worst]),
-                ),
-            ),
+            components=(Component(name="finite counts", standard=found.spacing * relative),),
             method="histogram against its local parabola; worst code of one half, from the other",
             conditions=_conditions(found),
             note=_share_note(measuring.setup, found.spacing * share.size),

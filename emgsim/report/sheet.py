@@ -27,6 +27,7 @@ from emgsim.verdict import Measurement
 
 SHEET = "sheet.html"
 TEMPLATE = "sheet.html.jinja"
+SIGNS = {"<=": "≤ ", ">=": "≥ "}  # of a value that is only a bound
 
 GRAVEST_FIRST = (
     "fail", "conditional_fail", "inconclusive", "conditional_pass", "pass", "not_judged",
@@ -80,6 +81,7 @@ def write_sheet(folder: Path, record: RunRecord) -> Path:
         record=record,
         badge={"mood": mood, "mark": mark, "text": record.verdict.replace("_", " ")},
         moods={verdict: mood for verdict, (mood, _) in BADGES.items()},
+        signs=SIGNS,
         fields=isek_fields(record),
         tests=_tests(record),
         self_test=[m for m in record.measurements if m.id not in record.readings],

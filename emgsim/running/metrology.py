@@ -34,6 +34,7 @@ from emgsim.running.readings import (
     certificates_of,
     declared_device,
     in_words,
+    interval,
     reading_line,
 )
 from emgsim.running.self_test import self_test, why_inconclusive
@@ -312,13 +313,13 @@ class _Run:
     def _judged(self, reading: Reading, doubts: tuple[str, ...]) -> Measurement:
         """Return a reading beside its limit; whatever speaks against it makes it inconclusive."""
         limit = limit_of(reading.id, self.setup.device)
-        expanded = reading.expanded if reading.components else 0.0
+        low, high = interval(reading)
         measured = Measurement(
             id=reading.id,
             value=reading.value,
             unit=reading.unit,
-            low=reading.value - expanded,
-            high=reading.value + expanded,
+            low=low,
+            high=high,
             note="; ".join(filter(None, (reading.note, *doubts))),
         )
         judged = measured if limit is None else judge(measured, limit)

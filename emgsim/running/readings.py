@@ -28,11 +28,20 @@ def ratio(measurement: Measurement) -> float | None:
     return width / expanded
 
 
+def interval(reading: Reading) -> tuple[float, float]:
+    """Return between which bounds the true value lies; infinite where it is only bounded."""
+    expanded = reading.expanded if reading.components else 0.0
+    low = -math.inf if reading.bound == "<=" else reading.value - expanded
+    high = math.inf if reading.bound == ">=" else reading.value + expanded
+    return low, high
+
+
 def reading_line(reading: Reading, judged: Measurement) -> Line:
     """Return how a value was measured, as a line of the journal has it."""
     has_spread = bool(reading.components) and math.isfinite(reading.value)
     return {
         "id": reading.id,
+        "bound": reading.bound,
         "uncertainty": reading.expanded if has_spread else math.nan,
         "coverage_factor": reading.coverage_factor if has_spread else math.nan,
         "freedom": reading.freedom,
@@ -48,6 +57,8 @@ def in_words(reading: Reading) -> str:
     unit = "" if reading.unit == "1" else f" {reading.unit}"
     if math.isnan(reading.value):
         return "–"
+    if reading.bound:
+        return f"{reading.bound} {reading.value:.4g}{unit}"
     return f"{reading.value:.4g} +- {reading.expanded if reading.components else 0.0:.2g}{unit}"
 
 

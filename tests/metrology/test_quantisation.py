@@ -39,7 +39,10 @@ def test_the_size_of_a_code_is_that_of_those_that_occur(
     (missing,) = quantisation.quantisation_missing_codes(measuring)
     assert missing.value == pytest.approx(1 - 1 / step, abs=max(1e-9, missing.expanded))
     (dnl,) = quantisation.quantisation_dnl(measuring)
-    assert dnl.value == pytest.approx(step - 1, abs=1.5 * dnl.expanded)
+    # Noise spreads the samples over thousands of codes of 24 bits: none is met often enough.
+    assert dnl.applies == (bits < 24 or step > 1)
+    if dnl.applies:
+        assert dnl.value == pytest.approx(step - 1, abs=1.5 * dnl.expanded)
 
 
 @pytest.mark.parametrize("bits", [24, 16])
@@ -50,7 +53,9 @@ def test_every_seventh_code_is_missed(synthetic: Any, declared: Any, bits: int) 
     assert missing.value == pytest.approx(1 / 7, abs=missing.expanded)
     assert missing.expanded < 0.02
     (dnl,) = quantisation.quantisation_dnl(measuring)
-    assert dnl.value == pytest.approx(1.0, abs=1.5 * dnl.expanded)
+    assert dnl.applies == (bits < 24)
+    if dnl.applies:
+        assert dnl.value == pytest.approx(1.0, abs=1.5 * dnl.expanded)
 
 
 def test_a_sound_converter_lacks_nothing(synthetic: Any, declared: Any) -> None:
