@@ -22,9 +22,9 @@ Kinds of lines, each with its data::
     score         path, rows                          one row per true unit, matched or not
     strata        path, rows                          counts by what makes discharges hard to find
     measurement   id, value, unit, low, high, note, limit, verdict
-    reading       id, test, title, states, bound, uncertainty, coverage_factor, freedom, ratio, method,
-                  conditions, rests_on, components, stimulus_error_pct, curves: how a measurement
-                  of metrology was made
+    reading       id, test, title, states, bound, uncertainty, coverage_factor, freedom, ratio,
+                  method, conditions, rests_on, components, stimulus_error_pct, curves: how a
+                  measurement of metrology was made
     skipped       id, title, why                      a test that could not be made here
     certificate   id, of, due, has_expired            that measurements rest on
     device        values                              what its profile declares
