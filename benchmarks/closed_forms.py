@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, optimize, special
 
+from emgsim.align import group_delay_s
 from emgsim.metrology.clocks import SLEW_DBFS, SLOW_TIMES
+from emgsim.metrology.delay import delay_stimulus
 from emgsim.metrology.distortion import THD_DBFS, TONES_AT
 from emgsim.metrology.linearity import LADDER, LADDER_TIMES, departures
 from emgsim.metrology.minimum import SINE_HZ, SINE_UV
@@ -31,6 +33,13 @@ GRID = 4001  # of frequencies on which a largest or a mean value is looked for
 RECORDS = 24  # of simulated noise, whose mean range stands for the expected one
 SPREAD = 60.0  # codes of noise beyond which rounding and missing codes are but noise of their own
 TURN, HARMONICS = 256, 10  # samples of a sine's turn; harmonics below this one are looked at
+
+
+class _Truly:
+    """A transfer function in the words of `emgsim.align`."""
+
+    def __init__(self, at: Callable[[Floats], Complexes]) -> None:
+        self.at = at
 
 
 class ClosedForms:
@@ -102,6 +111,9 @@ class ClosedForms:
         step_hz = 1e-4 * at_hz
         turned = np.angle(self.transfer(at_hz + step_hz) / self.transfer(at_hz - step_hz))
         told["phase.group_delay_spread"] = float(1e6 * np.ptp(turned / (4 * np.pi * step_hz)))
+        stimulus, _ = delay_stimulus(self.setup)
+        played = (stimulus.uv, stimulus.rate_hz)
+        told["phase.group_delay"] = 1e6 * group_delay_s(played, _Truly(self.transfer))
         return told
 
     def of_clocks(self) -> dict[str, float]:

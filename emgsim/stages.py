@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,13 @@ from emgsim.recording import MotorUnit
 Floats = NDArray[np.float64]
 
 PHASES_PER_SAMPLE = 16  # of a MUAP's bank; linear between them is exact to 1e-4 at 5 kHz
+
+
+class Response(Protocol):
+    """Whatever has a complex gain at each frequency."""
+
+    def at(self, frequencies_hz: Floats) -> NDArray[np.complex128]:
+        """Return the complex gain at each frequency, shape ``(n,)`` like the frequencies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +60,7 @@ def _butterworth_polynomial(u: NDArray[Any], order: int) -> NDArray[np.complex12
     return out
 
 
-def respond(samples: Floats, rate_hz: float, response: BandResponse) -> Floats:
+def respond(samples: Floats, rate_hz: float, response: Response) -> Floats:
     """Return samples ``(n,)`` as they come out of a response; both ends should be quiet."""
     n = fft.next_fast_len(samples.size, real=True)
     gain = response.at(fft.rfftfreq(n, 1 / rate_hz))

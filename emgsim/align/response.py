@@ -23,8 +23,8 @@ from emgsim.align.fitting import (
     squares_left,
     stepped,
 )
-from emgsim.align.waveform import Response, Waveform
-from emgsim.stages import BandResponse
+from emgsim.align.waveform import Waveform
+from emgsim.stages import BandResponse, Response
 
 Floats = NDArray[np.float64]
 

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from emgsim.stages import Response
+
 Floats = NDArray[np.float64]
 
 OVERSAMPLING = 4
 BLOCK = 32_768  # samples worked on at a time: memory does not grow, and it stays in the cache
-
-
-class Response(Protocol):
-    """Whatever has a complex gain at each frequency."""
-
-    def at(self, frequencies_hz: Floats) -> NDArray[np.complex128]:
-        """Return the complex gain at each frequency, shape ``(n,)`` like the frequencies."""
 
 
 class Waveform:

@@ -107,7 +107,12 @@ def default_limits() -> Mapping[str, DefaultLimit]:
 def _of_sheet(id: str, own: SheetLimit) -> Limit:
     clause = f", {own.clause}" if own.clause else ""
     return Limit(
-        measurement=id, low=own.low, high=own.high, unit=own.unit, source=DATA_SHEET + clause
+        measurement=id,
+        low=own.low,
+        high=own.high,
+        unit=own.unit,
+        source=DATA_SHEET + clause,
+        requirements=own.requirement,
     )
 
 

@@ -96,3 +96,14 @@ def test_the_page_names_every_test():
     page = (PACKAGE.parent / "docs" / "metrology.md").read_text("utf-8")
     for procedure in PROCEDURES:
         assert f"`{procedure.id}`" in page, procedure.id
+
+
+def test_a_promise_may_serve_requirements(device: DeviceProfile):
+    """They go with the data sheet's limit; a default of ours serves none."""
+    row = {"low": -1.0, "high": 1.0, "unit": "%", "requirement": "SRS-042"}
+    limit = limit_of("gain.accuracy.ch2", with_sheet(device, gain__accuracy=row))
+    assert limit is not None
+    assert limit.requirements == ("SRS-042",)
+    default = limit_of("gain.stability", device)
+    assert default is not None
+    assert default.requirements == ()
