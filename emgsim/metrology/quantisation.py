@@ -28,6 +28,7 @@ from emgsim.metrology.stimulus import Stimulus, laid_out, sine
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+MISSING = "quantisation.missing_codes"
 FINE_S = 3.0
 HITS = 300  # of each code in the window, on average
 OFF_MID = 1.0137  # times mid-band: neither a divisor of the rate nor a line of the mains
@@ -67,9 +68,14 @@ class Histogram:
         return np.asarray(self.halves.sum(axis=0))
 
     @property
+    def is_told(self) -> NDArray[np.bool_]:
+        """Which of the codes should have come so often that one that never did is missing."""
+        return np.asarray(self.expected >= EXPECTED)
+
+    @property
     def is_missing(self) -> NDArray[np.bool_]:
         """Which of the codes never came, though they should have."""
-        return np.asarray((self.counts == 0) & (self.expected >= EXPECTED))
+        return np.asarray((self.counts == 0) & self.is_told)
 
 
 def quantisation_lsb(measuring: Measuring) -> Sequence[Reading]:
@@ -94,24 +100,28 @@ def quantisation_lsb(measuring: Measuring) -> Sequence[Reading]:
 
 
 def quantisation_missing_codes(measuring: Measuring) -> Sequence[Reading]:
-    """Measure the share of codes that never occur.
+    """Measure the share of codes that never occur, of those that are met often enough to be missed.
 
     True is the share of missing codes among all: ``1 / n`` where every n-th one is missing,
     ``1 - 2**-k`` where the k lowest bits never change.
     """
     found = _histogram(measuring)
-    n_codes = found.spacing * found.counts.size
-    n_seen = found.counts.size - int(found.is_missing.sum())
-    value = 1 - n_seen / n_codes
+    n_told = int(found.is_told.sum())
+    if n_told < FEWEST:
+        note = f"{_conditions(found)}: too seldom to miss one"
+        return [Reading(id=MISSING, value=math.nan, unit="1", note=note, applies=False)]
+    n_codes = found.spacing * n_told
+    value = 1 - (n_told - int(found.is_missing.sum())) / n_codes
     # The window cuts a pattern anywhere: the share is right to one code.
     granularity = 1 / (math.sqrt(12) * n_codes) if found.is_missing.any() else 0.0
     return [
         Reading(
-            id="quantisation.missing_codes",
+            id=MISSING,
             value=value,
             unit="1",
             components=(Component(name="codes at the window's ends", standard=granularity),),
-            method="codes that never occur and should have done so 15 times or more, over all",
+            method="codes that never occur and should have done so 15 times or more, over all "
+            "that should",
             conditions=_conditions(found),
             note=_share_note(measuring.setup, n_codes),
         )

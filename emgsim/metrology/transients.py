@@ -335,7 +335,8 @@ def _edges(name: str, setup: Setup, edges_s: Floats, heights_uv: Sequence[float]
     """Return a stimulus of Gaussian edges; its facts tell where they are on the source's clock."""
     rate_hz, high_hz = setup.play_rate_hz, setup.device.band_hz[1]
     sigma_s = math.sqrt(math.log(2)) / (2 * math.pi * EDGE_OF_CORNER * high_hz)
-    n = round((2 * edges_s[-1] - edges_s[-2]) * rate_hz)
+    # As long behind the last edge as lies between others: what it leaves behind is looked at, too.
+    n = round((edges_s[-1] + np.diff(edges_s).max()) * rate_hz)
     t, uv = np.arange(n) / rate_hz, np.zeros(n)
     for edge_s, height_uv in zip(edges_s, heights_uv, strict=True):
         uv += height_uv * special.ndtr((t - edge_s) / sigma_s)

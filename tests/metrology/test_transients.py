@@ -141,3 +141,13 @@ def test_what_was_seen_lies_on_the_clock_of_the_source(synthetic: Any, declared:
     left = saw.uv - saw.gain * saw.model.at(saw.times_s)[0]
     assert saw.gain == pytest.approx(0.95, rel=1e-4)
     assert left.std() < 0.4
+
+
+def test_what_the_last_pulse_leaves_behind_is_played_to_its_end(
+    synthetic: Any, declared: Any
+) -> None:
+    """Also before a high-pass of 2.5 Hz, which forgets slowly: no pulse is read beyond the record."""
+    bench = synthetic(setup=declared(band_hz=(2.5, 5_000.0)))
+    (reading,) = transients.impulse_undershoot(Measuring(bench))
+    assert reading.value < 0.1
+    assert reading.expanded < 0.2
