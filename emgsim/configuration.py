@@ -63,10 +63,13 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
 def with_overrides(table: Table, overrides: Iterable[str]) -> Table:
     """Return the table with each ``key.path=value`` applied; values are written as in TOML.
 
+    In a list of tables a number names one of them, from 0 on: ``phases.1.level_mvc=0.1``.
+
     Raises
     ------
     UsageError
-        If an override has no ``=``, or its path runs through something that is no table.
+        If an override has no ``=``, its path runs through something that is no table, or a list has
+        no table of that number.
     """
     out = merged({}, table)
     for override in overrides:
@@ -78,16 +81,27 @@ def with_overrides(table: Table, overrides: Iterable[str]) -> Table:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text  # a bare word is a string
-        change: Any = value
-        for key in reversed(keys):
-            change = {key: change}
-        below: Any = out
-        for key in keys[:-1]:
-            below = below.get(key, {})
-            if not isinstance(below, Mapping):
-                raise UsageError(f"--set {override}: {key!r} is not a table")
-        out = merged(out, change)
+        try:
+            out = _with_value(out, keys, value)
+        except ValueError as error:
+            raise UsageError(f"--set {override}: {error}") from error
     return out
+
+
+def _with_value(below: Any, keys: Sequence[str], value: Any, at: str = "") -> Any:
+    """Return a copy of a table or of a list in which a value stands at a path."""
+    if not keys:
+        is_table = isinstance(below, Mapping) and isinstance(value, Mapping)
+        return merged(below, value) if is_table else value
+    key, *left = keys
+    if isinstance(below, list):
+        if not (key.isdecimal() and int(key) < len(below)):
+            raise ValueError(f"{at!r} has the numbers 0 to {len(below) - 1}, got {key!r}")
+        n = int(key)
+        return [*below[:n], _with_value(below[n], left, value, key), *below[n + 1 :]]
+    if not isinstance(below, Mapping):
+        raise ValueError(f"{at!r} is not a table")
+    return {**below, key: _with_value(below.get(key, {}), left, value, key)}
 
 
 def validated(model: type[Model], table: Mapping[str, Any], where: str) -> Model:

@@ -28,7 +28,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from emgsim.errors import EmgsimError, InputError, NotAnalysableError, UsageError
-from emgsim.files.findings import read_findings, write_findings
+from emgsim.files.findings import read_findings, refuse_impossible, write_findings
 from emgsim.files.npz import write_npz
 from emgsim.files.reading import read_recording
 from emgsim.recording import Findings, Recording
@@ -39,6 +39,7 @@ RECORDING, FINDINGS = "{recording}", "{findings}"  # in a command
 TIMEOUT_S = 600.0
 LOOK_S = 0.05  # how often a detector is asked whether it is done
 LAST_WORDS = 400  # characters of a failed detector's output that its error quotes
+MOST_BYTES = 100_000_000  # that it may say or find; an hour of 100 units takes a tenth of it
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # a core has one detector
 
 
@@ -148,9 +149,10 @@ def detect(
     Raises
     ------
     InputError
-        If what it wrote is no findings, or the built-in one could not read the recording.
+        If what it wrote is no findings, or none that the recording can hold, or the built-in one
+        could not read the recording.
     NotAnalysableError
-        If it wrote none, ended with an error, or took too long.
+        If it wrote none, ended with an error, took too long, or wrote without end.
     """
     is_over = threading.Event()
     with ThreadPoolExecutor(min(len(recordings), os.cpu_count() or 1)) as pool:
@@ -183,12 +185,14 @@ def _one(
         write_npz(given, recording)
         try:
             with log.open("wb") as out, _started(whose, detector, given, written, out) as process:
-                code = _finished(whose, process, detector.timeout_s, is_over)
+                code = _finished(whose, process, detector.timeout_s, (log, written), is_over)
         finally:
+            for file in (log, written):
+                if file.is_file() and file.stat().st_size > MOST_BYTES:
+                    os.truncate(file, MOST_BYTES)
             if is_written := written.is_file():
                 shutil.copyfile(written, kept)
-            said = log.read_text("utf-8", errors="replace").strip()
-            if not said:
+            if not (said := _last_words(log)):
                 log.unlink()
     where = str(log if said else folder)
     if detector.name == BUILT_IN and not code:
@@ -200,9 +204,18 @@ def _one(
             f"{whose} wrote no findings", where=where, todo=f"write them to the file {FINDINGS}"
         )
     try:
-        return read_findings(kept)
+        found = read_findings(kept)
+        refuse_impossible(found, recording, str(kept))
     except InputError as error:
         raise InputError(f"{whose}: {error.what}", where=error.where, todo=error.todo) from error
+    return found
+
+
+def _last_words(log: Path) -> str:
+    """Return the end of what a detector said, however much that was."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 4 * LAST_WORDS))  # bytes; a character has up to four
+        return file.read().decode("utf-8", errors="replace").strip()
 
 
 def _started(
@@ -226,7 +239,11 @@ def _started(
 
 
 def _finished(
-    whose: str, process: subprocess.Popen[bytes], timeout_s: float, is_over: threading.Event
+    whose: str,
+    process: subprocess.Popen[bytes],
+    timeout_s: float,
+    growing: tuple[Path, ...],
+    is_over: threading.Event,
 ) -> int:
     """Return the exit code of a process at its end; nothing of it runs on afterwards."""
     ends_s = time.monotonic() + timeout_s
@@ -237,12 +254,26 @@ def _finished(
             if time.monotonic() > ends_s:
                 raise NotAnalysableError(
                     f"{whose} took longer than {timeout_s:g} s",
+                    where=str(growing[0].parent),
                     todo="give it more with --detector-timeout-s, or mend it",
                 )
+            _refuse_flood(whose, growing)
+        _refuse_flood(whose, growing)
         return code
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+
+
+def _refuse_flood(whose: str, growing: tuple[Path, ...]) -> None:
+    """Refuse what would fill the disk."""
+    for file in growing:
+        if file.is_file() and (size := file.stat().st_size) > MOST_BYTES:
+            raise NotAnalysableError(
+                f"{whose} wrote {size / 1e6:.0f} MB, and may write {MOST_BYTES / 1e6:.0f}",
+                where=str(growing[0].parent),
+                todo="let it write one list of times for each unit, and say less",
+            )
 
 
 def _failure(detector: Detector, what: str, said: str, where: str, code: int) -> EmgsimError:

@@ -27,9 +27,15 @@ class EmgsimError(Exception):
         The file and path in it, or the address of the instrument.
     todo
         What the reader can do about it.
+
+    Attributes
+    ----------
+    folder
+        Of the run that it ended, where all that came before is kept; empty if it ended none.
     """
 
     exit_code = 1
+    folder = ""
 
     def __init__(self, what: str, *, where: str = "", todo: str = "") -> None:
         super().__init__(what)

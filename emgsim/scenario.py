@@ -43,7 +43,7 @@ from emgsim.physiology.parameters.conditions import Condition
 from emgsim.physiology.parameters.effort import total_s
 from emgsim.physiology.parameters.spontaneous import SpontaneousActivity
 from emgsim.shipped import PACKAGE, find
-from emgsim.verdict import Limit
+from emgsim.verdict import Limit, requirement_ids
 
 SCHEMA = "emgsim.scenario/1"
 EFFORT_COLUMNS = ["time_s", "effort_mvc"]
@@ -141,6 +141,11 @@ class Acquisition(_Table):
         return min(NEEDLE_BAND_HZ, HIGHEST_OF_RATE * self.rate_hz)
 
 
+Requirements = Annotated[
+    tuple[str, ...], BeforeValidator(requirement_ids, json_schema_input_type=str | tuple[str, ...])
+]
+
+
 class ScenarioLimit(_Table):
     """A limit that a measurement of the run must hold."""
 
@@ -149,6 +154,7 @@ class ScenarioLimit(_Table):
     high: float | None = None
     unit: str = "1"
     source: str = ""
+    requirement: Requirements = ()  # one id, or a list: what the limit verifies
 
     @model_validator(mode="after")
     def _has_a_bound(self) -> Self:
@@ -161,7 +167,7 @@ class ScenarioLimit(_Table):
     @property
     def limit(self) -> Limit:
         """The limit as `judge` takes it."""
-        return Limit(**self.model_dump())
+        return Limit(**self.model_dump(exclude={"requirement"}), requirements=self.requirement)
 
 
 class Scenario(_Table):

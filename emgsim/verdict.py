@@ -3,17 +3,47 @@
 The four verdicts follow the binary statement with guard band of ILAC-G8:09/2019: a value inside
 its limits whose interval crosses one is a conditional pass; a value outside whose interval reaches
 in is a conditional fail. NaN never passes.
+
+A limit may serve requirements of whoever has it measured, e.g. ``SRS-042``: by their ids a reviewer
+finds what has verified each.
 """
 
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 Verdict = Literal[
     "pass", "conditional_pass", "conditional_fail", "fail", "inconclusive", "not_judged"
 ]
+
+REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/#-]{0,63}")
+
+
+def requirement_ids(said: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the ids of requirements, each once, as a file or a test names them.
+
+    Parameters
+    ----------
+    said
+        One id, or several: 1 to 64 letters, digits and ``. _ : / # -``, a letter or digit first.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, or one of them is no such id.
+    """
+    ids = [said] if isinstance(said, str) or not isinstance(said, Iterable) else list(said)
+    for id in ids:
+        if not isinstance(id, str) or not REQUIREMENT.fullmatch(id):
+            raise ValueError(
+                "a requirement's id is 1 to 64 letters, digits and . _ : / # - with a letter or "
+                f"digit first, got {id!r}; several of them are a list"
+            )
+    return tuple(dict.fromkeys(ids))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +55,7 @@ class Limit:
     high: float | None = None
     unit: str = ""
     source: str = ""
+    requirements: tuple[str, ...] = ()  # the ids of those that it serves
 
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit and self.unit != "1" else ""

@@ -10,9 +10,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -113,6 +114,34 @@ def _nothing_left_behind() -> Iterator[None]:
         time.sleep(0.01)
     if left:
         pytest.fail("the test left behind:\n  " + "\n  ".join(sorted(left)), pytrace=False)
+
+
+def _closed(form: Any) -> Any:
+    """Return a form that allows no keys but those that it describes."""
+    if isinstance(form, list):
+        return [_closed(item) for item in form]
+    if not isinstance(form, dict):
+        return form
+    closed = {key: _closed(value) for key, value in form.items()}
+    if form.get("type") == "object" and "properties" in form:
+        closed.setdefault("additionalProperties", False)
+    return closed
+
+
+@pytest.fixture(scope="session")
+def form_mistakes() -> Callable[[Any], list[str]]:
+    """Return where a record has not the published form, keys that it does not know among them."""
+    from jsonschema import Draft202012Validator
+
+    from emgsim.schemas import schema_of
+
+    forms = {f"emgsim.{kind}/1": Draft202012Validator(_closed(schema_of(kind)))
+             for kind in ("run", "exam_run", "findings")}
+
+    def found(table: Any) -> list[str]:
+        return [f"{e.json_path}: {e.message}" for e in forms[table["schema"]].iter_errors(table)]
+
+    return found
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from emgsim.recording import Event, Findings, FoundRun, FoundUnit
 
 COMMANDS = [
     "run", "simulate", "analyse", "conclude", "compare", "list", "rig list", "rig check",
-    "rig serve", "diff", "runs list", "runs prune",
+    "rig serve", "diff", "runs list", "runs prune", "campaign run", "campaign report",
 ]
 ROOT = Path(emgsim.__file__).parents[1]
 

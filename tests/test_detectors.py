@@ -199,7 +199,9 @@ def test_the_built_in_one_is_the_command_analyse(tmp_path: Path, recording: Reco
 ENDINGS = {
     "os.kill(os.getpid(), signal.SIGSEGV)": (NotAnalysableError, "ended with SIGSEGV"),
     "sys.exit('first\\nsecond')": (NotAnalysableError, "exit code 1: first\nsecond"),
-    "json.dump({}, open(sys.argv[2], 'w'))": (InputError, "invalid findings: KeyError('units')"),
+    "json.dump({}, open(sys.argv[2], 'w'))": (
+        InputError, "invalid findings: the key 'units' is missing",
+    ),
     "json.dump({'units': [{'discharge_times_s': ['a']}]}, open(sys.argv[2], 'w'))": (
         InputError, "could not convert",
     ),
@@ -207,6 +209,32 @@ ENDINGS = {
         InputError, "must be finite",
     ),
     "open(sys.argv[2], 'w').write('{}'); sys.exit(9)": (NotAnalysableError, "exit code 9"),
+    "open(sys.argv[2], 'w')": (InputError, "invalid findings: the file is empty"),
+    "open(sys.argv[2], 'wb').write(bytes(range(256)) * 4000)": (
+        InputError, "byte 128 is no UTF-8; the file must be JSON",
+    ),
+    "open(sys.argv[2], 'w').write('[' * 100000)": (InputError, "invalid findings: RecursionError"),
+    "json.dump({'units': [{'discharge_times_s': [[0.2], [0.25]]}]}, open(sys.argv[2], 'w'))": (
+        InputError, "unit 1: discharge_times_s must be one list",
+    ),
+    "json.dump({'units': [{'discharge_times_s': [0.25, -3, 9600]}]}, open(sys.argv[2], 'w'))": (
+        InputError, "from 0.2 to 0.3 s; unit 1 has 2 of 3 outside, one at -3 s",
+    ),
+    "json.dump({'units': [{'discharge_times_s': [0.25] * 20000}]}, open(sys.argv[2], 'w'))": (
+        InputError, "got 1 units and 20000 discharges in 0.1 s",
+    ),
+    "json.dump({'units': [{'discharge_times_s': []}] * 2000}, open(sys.argv[2], 'w'))": (
+        InputError, "at most 1000 units",
+    ),
+    "json.dump({'units': [{'id': 4, 'discharge_times_s': []}] * 2}, open(sys.argv[2], 'w'))": (
+        InputError, "each unit needs an id of its own, got 4 twice",
+    ),
+    "open(sys.argv[2], 'wb').truncate(10**9); time.sleep(60)": (
+        NotAnalysableError, "wrote 1000 MB, and may write 100",
+    ),
+    "[print('x' * 10**6, flush=True) for _ in range(10**6)]": (
+        NotAnalysableError, "and may write 100",
+    ),
     "os.mkdir(sys.argv[2])": (NotAnalysableError, "wrote no findings"),
 }  # fmt: skip
 
@@ -226,6 +254,15 @@ def test_a_detector_that_fails_is_one_clear_error(
     assert command in caught.value.what
     assert caught.value.where
     assert caught.value.todo
+    assert len(str(caught.value)) < 1000 + len(command)
+    assert all(file.stat().st_size <= 100_000_000 for file in tmp_path.iterdir())
+
+
+def test_the_order_of_the_times_does_not_matter(tmp_path: Path, recording: Recording) -> None:
+    """Nor does a spike whose crest lies just before the first sample."""
+    text = f"open(sys.argv[2], 'w').write('{FOUND}'.replace('0.25', '0.25, 0.19, 0.21'))"
+    found = detect(find_detector(program(tmp_path, text)), {"device": recording}, tmp_path)
+    assert found["device"].units[0].discharge_times_s.tolist() == [0.19, 0.21, 0.25]
 
 
 def test_one_that_hangs_is_ended_with_its_children(tmp_path: Path, recording: Recording) -> None:

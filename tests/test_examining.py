@@ -78,7 +78,9 @@ def record_of(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_an_examination_leaves_its_record_beside_those_of_its_muscles(done: Path) -> None:
+def test_an_examination_leaves_its_record_beside_those_of_its_muscles(
+    done: Path, form_mistakes
+) -> None:
     """Each muscle's folder is that of a run, with the truth as a perfect observer has it."""
     names = {"journal.jsonl", "record.json", "junit.xml", "report.html"}
     hand = done / "first_dorsal_interosseous"
@@ -86,6 +88,7 @@ def test_an_examination_leaves_its_record_beside_those_of_its_muscles(done: Path
     assert names <= {path.name for path in hand.iterdir()}
     record = record_of(done)
     assert (record["schema"], record["status"]) == ("emgsim.exam_run/1", "completed")
+    assert form_mistakes(record) == form_mistakes(record_of(hand)) == []
     [muscle] = record["muscles"]
     assert (muscle["holes"], muscle["moves"], muscle["seconds"]) == (1, 4, pytest.approx(15.5))
     assert set(muscle["row"]) == set(FINDERS)

@@ -84,7 +84,7 @@ ALLOWED: dict[str, set[str]] = {
     "observer": PURE | {"analysis", "scoring"},
     "concluding": PURE | {"analysis", "exam", "findings_table", "localisation", "records",
                           "references"},
-    "report": PURE | {"files", "records"},
+    "report": PURE | {"files", "records", "align", "stages", "scoring"},
     # Baselines are files; whether a measurement has changed is arithmetic.
     "regression": PURE | READING | {"records"},
     "follow_up": PURE | READING | {"analysis"},
@@ -92,12 +92,19 @@ ALLOWED: dict[str, set[str]] = {
     "exhibits": PURE | READING | {"scenario"},
     "gallery": PURE | {"exhibits", "scenario", "simulation", "report"},
     "testing": PURE | {"physiology.parameters", "scenario"},
-    "cli": PURE | READING | {"analysis", "bench", "detectors", "exam", "files", "gallery",
-                             "instruments.drivers", "records", "references", "regression", "report",
-                             "running", "scenario", "scoring", "simulation"},
-    # pytest's side of the command line.
-    "pytest_plugin": PURE | {"bench", "exam", "records", "regression", "running", "scenario",
+    # Above the runs: it makes them, and pools what they say.
+    "campaigns": PURE | READING | {"bench", "detectors", "exam", "files", "measures", "records",
+                                   "report", "running", "scenario", "scoring"},
+    "cli": PURE | READING | {"analysis", "bench", "campaigns", "detectors", "exam", "files",
+                             "gallery", "instruments.drivers", "records", "references",
+                             "regression", "report", "running", "scenario", "schemas", "scoring",
                              "simulation"},
+    # The published forms of the files: of each room's own model.
+    "schemas": PURE | {"bench", "campaigns", "exam", "files", "instruments.profiles", "records",
+                       "regression", "scenario"},
+    # pytest's side of the command line.
+    "pytest_plugin": PURE | {"bench", "detectors", "exam", "records", "regression", "running",
+                             "scenario", "simulation"},
     "__main__": {"cli"},
     "__init__": {"errors", "recording", "analysis", "bench", "files", "running", "scenario",
                  "scoring", "simulation"},

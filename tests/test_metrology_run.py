@@ -132,11 +132,14 @@ def test_the_record_says_of_each_value_how_it_was_made(rig: Rig, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("no_wires")
-def test_a_test_whose_state_is_not_there_is_skipped_and_told(rig: Rig, tmp_path: Path):
+def test_a_test_whose_state_is_not_there_is_skipped_and_told(
+    rig: Rig, tmp_path: Path, form_mistakes
+):
     """Be it that the fixture has none, or that nobody can bring it there; the others are made."""
     away = raising("cmrr.balanced", StateUnavailableError("state unavailable: nobody is there"))
     none = test_of("crosstalk", lambda _: [], "only_9")
     _, record = run(rig, tmp_path, none, away, giving(told("noise.rms", 0.5, "uV", 0.01)))
+    assert form_mistakes(json.loads(record.to_json())) == []
     assert [one["id"] for one in record.skipped] == ["crosstalk", "cmrr.balanced"]
     assert "only_9" in record.skipped[0]["why"]
     assert all(one["why"].startswith("state unavailable") for one in record.skipped)

@@ -161,13 +161,16 @@ def test_the_gain_and_the_clocks_of_the_rig_are_found(found: dict[str, float]) -
     assert found["align.clock_ppm.device"] == pytest.approx(-21.0, abs=0.01)
 
 
-def test_the_folder_holds_what_was_played_beside_what_came_back(played: Path) -> None:
+def test_the_folder_holds_what_was_played_beside_what_came_back(
+    played: Path, form_mistakes
+) -> None:
     """One clock for all paths, a record without truth, the output off, a page."""
     original, _ = read_npz(played / "wave/recording.npz")
     device, _ = read_npz(played / "wave/device.npz")
     assert abs(device.start_s) < 1e-3
     assert device.duration_s == pytest.approx(original.duration_s, abs=1e-3)
     record = json.loads((played / "record.json").read_text())
+    assert form_mistakes(record) == []
     assert record["scenario"]["rate_hz"] == RATE_HZ
     assert {"recording", "loopback", "device", "monitor"} == set(record["captures"])
     assert record["output_off"] is True

@@ -47,14 +47,15 @@ def signatures() -> dict[str, str]:
 
 def commands() -> dict[str, list[str]]:
     """Return each command with its options, as the command line knows them."""
-    from emgsim.cli import app, golden, rigs, runs
+    from emgsim.cli import app, campaigns, golden, rigs, runs
 
     def options(command) -> list[str]:
         arguments = command.assemble_argument_collection()
         return sorted(" ".join(argument.names) for argument in arguments)
 
     found = {}
-    groups = {"rig": rigs.app, "runs": runs.app, "golden": golden.app}
+    groups = {"rig": rigs.app, "runs": runs.app, "golden": golden.app,
+              "campaign": campaigns.app}
     for prefix, parent in [("", app), *((f"{name} ", group) for name, group in groups.items())]:
         for name in parent:
             if not name.startswith("-") and name not in groups:

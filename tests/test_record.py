@@ -225,7 +225,7 @@ def test_the_records_json_holds_every_field(lines):
     assert table["schema"] == "emgsim.run/1"
     in_measurements = {"readings"}
     assert set(table) == set(RunRecord.__dataclass_fields__) - in_measurements | {
-        "schema", "verdict"}
+        "schema", "verdict", "traceability"}
     assert table["measurements"][0]["limit"]["high"] == 1.0
 
 
@@ -374,3 +374,17 @@ def test_a_report_is_there_whole_or_not_at_all(tmp_path):
     assert (tmp_path / "record.json").read_text() == "old"
     write_whole(tmp_path / "record.json", "new")
     assert (tmp_path / "record.json").read_text() == "new"
+
+
+def test_requirements_are_kept_and_a_journal_without_them_is_read(tmp_path: Path):
+    """Also one with keys that a later version may write."""
+    limit = replace(LIMIT, requirements=("SRS-1", "SRS-2"))
+    with Journal(tmp_path) as journal:
+        journal.measurement(judge(MEASUREMENT, limit))
+    (line,) = read_journal(tmp_path)
+    assert fold([line]).measurements[0].limit == limit
+    assert json.loads(fold([line]).to_json())["measurements"][0]["limit"]["requirements"] == [
+        "SRS-1", "SRS-2"]
+    del line["limit"]["requirements"]
+    later = {**line, "later": 1, "limit": {**line["limit"], "later": 2}}
+    assert fold([later]).measurements[0].limit == LIMIT

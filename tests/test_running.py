@@ -116,6 +116,14 @@ def test_the_main_job_reaches_the_figures_that_are_promised(main_job: Path) -> N
 
 
 @pytest.mark.slow
+def test_record_and_findings_have_the_published_forms(main_job: Path, form_mistakes) -> None:
+    """Whoever reads them in another language may rely on `emgsim schema`."""
+    assert form_mistakes(record_of(main_job)) == []
+    for path in ("truth", "loopback", "device"):
+        assert form_mistakes(json.loads((main_job / f"findings-{path}.json").read_text())) == []
+
+
+@pytest.mark.slow
 def test_the_record_is_the_fold_of_the_journal_on_the_disk(main_job: Path) -> None:
     """What was journalled line by line folds to the very record that was written."""
     assert fold(read_journal(main_job)).to_json() == (main_job / "record.json").read_text()
@@ -249,7 +257,7 @@ def failed_run(
 
 
 def test_a_port_that_hangs_up_in_mid_run_keeps_what_came_before(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], form_mistakes
 ) -> None:
     """The cable is pulled: exit 4, output off, and the samples so far are in the journal."""
     code, message, record = failed_run(
@@ -261,6 +269,7 @@ def test_a_port_that_hangs_up_in_mid_run_keeps_what_came_before(
     assert record["verdict"] == "aborted"
     assert record["exit_code"] == 4
     assert record["output_off"] is True
+    assert form_mistakes(record) == []
     assert record["errors"][0]["exit_code"] == 4
     assert record["captures"]["device_raw"]["n_samples"] > 48_000
     assert (only_run(tmp_path) / record["captures"]["device_raw"]["file"]).is_file()

@@ -153,6 +153,18 @@ def test_a_limit_of_a_scenario_is_the_limit_that_judges() -> None:
     assert (limit.unit, limit.source) == ("mV", "us")
 
 
+def test_a_limit_names_the_requirements_that_it_serves() -> None:
+    """One id or a list in the file; the resolved copy reads as the same."""
+    table = {"measurement": "a.b", "low": 1.0, "requirement": "SRS-042"}
+    one = ScenarioLimit.model_validate(table)
+    assert one.limit.requirements == ("SRS-042",)
+    assert ScenarioLimit.model_validate(one.model_dump(mode="json")) == one
+    several = ScenarioLimit.model_validate({**table, "requirement": ["SRS-042", "SRS-043"]})
+    assert several.limit.requirements == ("SRS-042", "SRS-043")
+    with pytest.raises(ValidationError, match="1 to 64 letters"):
+        ScenarioLimit.model_validate({**table, "requirement": "SRS-042, SRS-043"})
+
+
 def test_a_path_is_found_before_a_name(tmp_path: Path) -> None:
     """A file of the user wins over nothing but itself; a shipped name needs no suffix."""
     mine = tmp_path / "mine.toml"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emgsim.verdict import Limit, Measurement, judge
+from emgsim.verdict import Limit, Measurement, judge, requirement_ids
 
 INSIDE = Limit(measurement="x.gain", low=1.0, high=2.0, unit="mV")
 
@@ -108,3 +108,17 @@ def test_judging_leaves_the_measurement_as_it_was() -> None:
 def test_a_limit_prints_itself(limit: Limit, text: str) -> None:
     """As it stands in a report: bounds, then unit; a plain number has none."""
     assert str(limit) == text
+
+
+def test_a_limit_serves_one_requirement_or_several() -> None:
+    """A single id stands for a list of one; each is kept once, in its order."""
+    assert requirement_ids("SRS-042") == ("SRS-042",)
+    assert requirement_ids(["b/2", "a_1", "b/2"]) == ("b/2", "a_1")
+    assert requirement_ids([]) == ()
+
+
+@pytest.mark.parametrize("said", ["", "SRS 042", "A, B", "-1", "x" * 65, 42, [7], ["A", "ü"], None])
+def test_what_is_no_id_of_a_requirement_is_refused(said: object) -> None:
+    """It could not be searched for in a report: the message has it, and the rule."""
+    with pytest.raises(ValueError, match="1 to 64 letters"):
+        requirement_ids(said)  # type: ignore[arg-type]

@@ -11,9 +11,13 @@ import traceback
 
 from cyclopts import App, CycloptsError
 
-from emgsim.cli import golden, playing, recordings, rigs, runs
+from emgsim.cli import campaigns, golden, playing, recordings, rigs, runs
+from emgsim.cli.history import history
 from emgsim.cli.metrology import metrology
+from emgsim.cli.pages import report
+from emgsim.cli.requirements import requirements
 from emgsim.cli.run import run, schedule
+from emgsim.cli.schema import schema
 from emgsim.cli.shipped import list_
 from emgsim.errors import EmgsimError, UsageError
 
@@ -38,12 +42,17 @@ for command in (
     recordings.conclude,
     recordings.gallery,
     runs.diff,
+    report,
+    history,
+    requirements,
+    schema,
     rigs.arm,
     rigs.disarm,
 ):
     app.command(command)
 app.command(list_, name="list")
 app.command(rigs.app)
+app.command(campaigns.app)
 app.command(golden.app)
 app.command(runs.app)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from emgsim.cli.base import say, writing
-from emgsim.errors import UsageError
+from emgsim.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from emgsim.regression.baseline import Baseline
@@ -49,21 +49,14 @@ def propose(name: str, *runs: Path, margin: Margins = (), folder: Folder = BASEL
         Where the baselines are.
     """
     from emgsim.records.folders import record_table
-    from emgsim.regression.baseline import (
-        PROPOSED,
-        baseline_text,
-        load_baseline,
-        proposed,
-    )
+    from emgsim.regression.baseline import PROPOSED, load_baseline, proposed, write_proposed
 
     old = folder / f"{name}.toml"
     replaces = load_baseline(old).digest if old.is_file() else ""
     records = [record_table(run) for run in runs]
     found = proposed(name, records, _margins(margin), replaces=replaces)
-    path = folder / PROPOSED / f"{name}.toml"
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(baseline_text(found), encoding="utf-8")
+    with writing(folder / PROPOSED):
+        path = write_proposed(found, folder)
     print(_shown(found), end="")
     say(f"proposed    {path}; approve it with `emgsim golden approve {name} --by --reason`")
     return 0
@@ -121,14 +114,20 @@ def list_baselines(*, folder: Folder = BASELINES) -> int:
     """
     from emgsim.regression.baseline import PROPOSED, load_baseline
 
+    code = 0
     paths = [*sorted(folder.glob("*.toml")), *sorted((folder / PROPOSED).glob("*.toml"))]
     for path in paths:
-        one = load_baseline(path)
+        try:
+            one = load_baseline(path)
+        except InputError as error:  # the others are listed all the same
+            say(f"error: {error}")
+            code = error.exit_code
+            continue
         who = f"{one.by}, {one.on}: {one.reason}" if one.is_approved else "proposed"
         print(f"{one.id:<32} {len(one.runs):>3} runs  {len(one.measurements):>3} measured  {who}")
     if not paths:
         say(f"no baseline in {folder}")
-    return 0
+    return code
 
 
 @app.command
@@ -232,7 +231,7 @@ def _table(rows: list[Checked]) -> str:
         interval = f"{c.low:>+12.4g} ..{c.high:>+11.4g}"
         lines.append(
             f"{row.id:<36} {c.difference:>+11.4g} {interval:>25} {c.margin:>9.4g} "
-            f"{100 * c.power:>4.0f} %  {c.answer}"
+            f"{100 * c.power:>4.0f} %  {c.answer}{f': {row.note}' if row.note else ''}"
         )
     lines.append(
         "power: the chance that a change of 1.5 margins would have been found; changes are judged "

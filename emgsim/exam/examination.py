@@ -32,6 +32,7 @@ from emgsim.scenario import (
     Acquisition,
     Electrode,
     PlacedConcentric,
+    Requirements,
     Scenario,
     ScenarioLimit,
     muscle_catalogue,
@@ -105,6 +106,7 @@ class MuscleExam(_Table):
     at_places: tuple[Annotated[int, Field(ge=1)], ...] = ()  # numbers; empty: at all of them
     shows: dict[str, str] = Field(default_factory=dict)  # axis: value, of those that are judged
     limits: tuple[ScenarioLimit, ...] = ()  # of further measurements of this muscle
+    requirement: Requirements = ()  # one id, or a list: what the findings of `shows` verify
 
     @model_validator(mode="after")
     def _axes_exist(self) -> Self:
@@ -309,6 +311,7 @@ def expected(exam: MuscleExam, path: str) -> list[Limit]:
             low=LEAST_PROBABILITY,
             unit="1",
             source="expected findings",
+            requirements=exam.requirement,
         )
         for axis, value in exam.shows.items()
     ]

@@ -11,9 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgsim.errors import InputError
-from emgsim.recording import AxisFinding, Event, Findings, FoundRun, FoundUnit
+from emgsim.recording import AxisFinding, Event, Findings, FoundRun, FoundUnit, Recording
 
 SCHEMA = "emgsim.findings/1"
+MOST_PER_S = 10_000  # discharges of all units together: a hundred units at a hundred a second
+MOST_UNITS = 1_000
+SLACK_S = 0.05  # a main spike may lie so far outside the recording that holds the unit's flank
+QUOTED = 200  # characters of a foreign error
 
 
 def findings_table(findings: Findings) -> dict[str, Any]:
@@ -68,10 +72,68 @@ def read_findings(path: Path) -> Findings:
         ) from error
     except Exception as error:  # whatever a stranger's JSON makes of our expectations
         raise InputError(
-            f"invalid findings: {error!r}",
+            f"invalid findings: {_in_words(error)}",
             where=str(path),
             todo='write {"units": [{"discharge_times_s": [...]}]}',
         ) from error
+
+
+def refuse_impossible(found: Findings, recording: Recording, where: str) -> None:
+    """Refuse what no recording of this length can hold: a mistake of units, or nonsense.
+
+    Parameters
+    ----------
+    found
+        What a detector says of the recording.
+    recording
+        What it was given.
+    where
+        The file of the findings, for the message.
+
+    Raises
+    ------
+    InputError
+        If two units have one id, there are more units or discharges than can be meant, or one of
+        the discharges lies outside the recording.
+    """
+    ids = [unit.id for unit in found.units]
+    if twice := sorted({id for id in ids if ids.count(id) > 1} if len(ids) <= MOST_UNITS else ()):
+        raise InputError(
+            f"invalid findings: each unit needs an id of its own, got {twice[0]} twice",
+            where=where,
+            todo="number the units, or leave their ids out",
+        )
+    n = sum(unit.discharge_times_s.size for unit in found.units)
+    if len(ids) > MOST_UNITS or n > MOST_PER_S * max(1.0, recording.duration_s):
+        raise InputError(
+            f"invalid findings: at most {MOST_UNITS} units and {MOST_PER_S} discharges a second "
+            f"are scored, got {len(ids)} units and {n} discharges in {recording.duration_s:g} s",
+            where=where,
+            todo="raise the threshold of the detector; not every sample is a discharge",
+        )
+    first_s, end_s = recording.start_s, recording.start_s + recording.duration_s
+    for unit in found.units:
+        times_s = unit.discharge_times_s
+        outside = times_s[(times_s < first_s - SLACK_S) | (times_s > end_s + SLACK_S)]
+        if outside.size:
+            raise InputError(
+                f"invalid findings: discharge times must lie in the recording, from {first_s:g} to "
+                f"{end_s:g} s; unit {unit.id} has {outside.size} of {times_s.size} outside, one "
+                f"at {outside[0]:.6g} s",
+                where=where,
+                todo="write seconds on the recording's clock: sample k is at start_s + k / rate_hz",
+            )
+
+
+def _in_words(error: Exception) -> str:
+    """Say what is wrong with a file, and never all of its bytes."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is no UTF-8; the file must be JSON"
+    if isinstance(error, json.JSONDecodeError):
+        return f"the file must be JSON: {error}" if error.doc.strip() else "the file is empty"
+    if isinstance(error, KeyError):
+        return f"the key {error} is missing"
+    return f"{type(error).__name__}: {str(error)[:QUOTED]}"
 
 
 def _unit(index: int, row: dict[str, Any]) -> FoundUnit:
@@ -118,7 +180,9 @@ def _axis(row: dict[str, Any]) -> AxisFinding:
 
 def _times(whose: str, given: object) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the times in ascending order, and the order they came in."""
-    times = np.asarray(given, dtype=np.float64).reshape(-1)
+    times = np.atleast_1d(np.asarray(given, dtype=np.float64))
+    if times.ndim > 1:
+        raise ValueError(f"{whose}: discharge_times_s must be one list, got lists in a list")
     if not np.all(np.isfinite(times)):
         raise ValueError(f"{whose}: discharge_times_s must be finite")
     order = np.argsort(times, kind="stable")

@@ -5,16 +5,24 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from emgsim.errors import InputError
 from emgsim.instruments.frame_format import FrameFormat, LineFormat
 from emgsim.instruments.frames import FrameDecoder
 from emgsim.instruments.line_decoder import LineDecoder
+from emgsim.verdict import requirement_ids
 
 
 class SheetLimit(BaseModel):
@@ -26,6 +34,10 @@ class SheetLimit(BaseModel):
     high: float | None = None
     unit: str
     clause: str = ""  # where in the data sheet
+    requirement: Annotated[
+        tuple[str, ...],
+        BeforeValidator(requirement_ids, json_schema_input_type=str | tuple[str, ...]),
+    ] = ()  # one id, or a list: what the limit verifies
 
     @model_validator(mode="after")
     def _limits_something(self) -> Self:

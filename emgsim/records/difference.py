@@ -14,9 +14,10 @@ from emgsim.records.journal import Line
 from emgsim.records.record import RECORD
 
 # Of the run, not of what it found: who, when, where, how long, and what went wrong on the way.
+# And what follows from the measurements, which would only be told twice.
 CIRCUMSTANCES = (
     "run_id", "started", "ended", "stages", "errors", "host", "previous", "resumed", "digests",
-    "arm",
+    "arm", "traceability",
 )  # fmt: skip
 SETTINGS = (
     "scenario", "examination", "rig", "seed", "detector", "versions", "checkout", "prepare",

@@ -9,6 +9,7 @@ from typing import Any
 
 from emgsim.records.journal import Line
 from emgsim.records.record import RunRecord
+from emgsim.records.requirements import traceability
 
 SCHEMA = "emgsim.exam_run/1"
 # Who found it: the truth as a perfect observer has it, and the paths of each muscle's run
@@ -38,13 +39,14 @@ class ExamRecord:
     def table(self) -> Line:
         """Return the record as plain values; what is not known is None."""
         run = json.loads(self.run.to_json())
-        return {
+        table = {
             "schema": SCHEMA,
             "examination": run["scenario"],
             **{name: run[name] for name in COMMON},
             "muscles": _plain(self.muscles),
             "localisation": _plain(self.localisation),
         }
+        return table | {"traceability": traceability([table])}
 
     def to_json(self) -> str:
         """Return the record as the text of ``record.json``."""

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from emgsim.records.journal import BY_PATH, LISTS, TABLES, VALUES, Line, finite, plain
+from emgsim.records.requirements import traceability
 from emgsim.verdict import Limit, Measurement
 
 SCHEMA = "emgsim.run/1"
@@ -91,11 +92,16 @@ class RunRecord:
                 return verdict
         return "not_judged"
 
-    def to_json(self) -> str:
-        """Return the record as the text of ``record.json``."""
+    def table(self) -> Line:
+        """Return the record as ``record.json`` has it; what is not known is None."""
         data = {"schema": SCHEMA, **asdict(self), "verdict": self.verdict}
         how = data.pop("readings")
         data["measurements"] = [finite(m) | how.get(m["id"], {}) for m in data["measurements"]]
+        return data | {"traceability": traceability([data])}
+
+    def to_json(self) -> str:
+        """Return the record as the text of ``record.json``."""
+        data = self.table()
         return json.dumps(data, indent=1, sort_keys=True, allow_nan=False, default=plain) + "\n"
 
 
@@ -139,6 +145,13 @@ def _put(record: Line, kind: str, data: Line) -> None:
 
 
 def _measurement(data: Line) -> Measurement:
-    limit = None if data["limit"] is None else Limit(**data["limit"])
+    limit = None if data["limit"] is None else _limit(data["limit"])
     value = math.nan if data["value"] is None else data["value"]
-    return Measurement(**{**data, "limit": limit, "value": value})
+    known = {key: data[key] for key in Measurement.__dataclass_fields__ if key in data}
+    return Measurement(**{**known, "limit": limit, "value": value})
+
+
+def _limit(data: Line) -> Limit:
+    """Return a limit, also one of a journal from before there were requirements."""
+    known = {key: data[key] for key in Limit.__dataclass_fields__ if key in data}
+    return Limit(**{**known, "requirements": tuple(data.get("requirements", ()))})

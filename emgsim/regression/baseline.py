@@ -141,6 +141,14 @@ def proposed(
     )
 
 
+def write_proposed(baseline: Baseline, folder: Path) -> Path:
+    """Write a proposal to where proposals wait in a folder of baselines, and return its file."""
+    path = folder / PROPOSED / f"{baseline.id}.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(baseline_text(baseline), encoding="utf-8")
+    return path
+
+
 def approved(baseline: Baseline, *, by: str, reason: str, on: date) -> Baseline:
     """Return a baseline with the name of whoever approves it, the reason and its digest.
 
@@ -183,12 +191,18 @@ def find_baseline(name: str, folder: Path) -> Path:
     Raises
     ------
     InputError
-        If there is none; the message names the nearest.
+        If there is none, or nobody has approved it; the message names the nearest.
     """
     path = Path(name)
     if path.suffix == ".toml" and path.is_file():
         return path
     found = folder / f"{name}.toml"
+    if not found.is_file() and (waiting := folder / PROPOSED / found.name).is_file():
+        raise InputError(
+            f"baseline {name} is only proposed: nobody has approved it",
+            where=str(waiting),
+            todo=f"`emgsim golden approve {name} --by NAME --reason TEXT`",
+        )
     if not found.is_file():
         known = (file.stem for file in folder.glob("*.toml"))
         raise InputError(
@@ -237,27 +251,26 @@ def _id_of(record: Mapping[str, Any], part: str) -> str:
 
 
 def values_of(id: str, records: Iterable[Mapping[str, Any]]) -> tuple[list[float], str]:
-    """Return a measurement's value in each run, and its unit; NaN where it was not measured.
+    """Return a measurement's value in each run, NaN where it has none, and its unit.
 
-    Raises
-    ------
-    UsageError
-        If none of the runs has it.
+    The unit is empty if none of the runs has the measurement.
     """
     rows = [{m["id"]: m for m in record["measurements"]}.get(id) for record in records]
-    units = [row["unit"] for row in rows if row is not None]
-    if not units:
-        raise UsageError(
-            f"no run has a measurement {id!r}",
-            todo="see the runs' record.json for what they have measured",
-        )
-    return [
+    units = [str(row["unit"]) for row in rows if row is not None]
+    values = [
         math.nan if row is None or row["value"] is None else float(row["value"]) for row in rows
-    ], str(units[0])
+    ]
+    return values, units[0] if units else ""
 
 
 def _measured(id: str, margin: float, records: Sequence[Mapping[str, Any]]) -> Approved:
     values, unit = values_of(id, records)
+    known = {str(m["id"]) for record in records for m in record["measurements"]}
+    if id not in known:
+        raise UsageError(
+            f"no run has a measurement {id!r}{nearest(id, known)}",
+            todo="see the runs' record.json for what they have measured",
+        )
     if any(math.isnan(value) for value in values):
         runs = [str(r["run_id"]) for r, v in zip(records, values, strict=True) if math.isnan(v)]
         raise UsageError(

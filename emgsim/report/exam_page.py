@@ -79,6 +79,7 @@ def write_exam_page(folder: Path, record: ExamRecord) -> Path:
         reported=[m for m in measured if m.verdict == "not_judged" and math.isfinite(m.value)],
         conditions=list(_conditions(examination)),
         axes=[(muscle, list(_axes(muscle, record))) for muscle in record.muscles],
+        traceability=record.table()["traceability"],
         places=[_places(muscle) for muscle in record.muscles if muscle["places"]],
         totals={key: sum(m[key] for m in record.muscles) for key in ("holes", "moves", "seconds")},
     )

@@ -1,8 +1,14 @@
-"""A run as JUnit XML, the form that build servers read."""
+"""A run as JUnit XML, the form that build servers read.
+
+Written is the form that pytest calls xunit2, with the properties of a case beneath it, where
+Jenkins (``junit`` with ``keepProperties``), GitLab and test-management tools look for them. The
+schema of Jenkins' xUnit plugin, ``junit-10.xsd``, knows properties of a suite alone.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
 from emgsim.records.journal import Line
@@ -17,8 +23,9 @@ NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def junit_xml(record: RunRecord) -> str:
     """Write a run as one test suite with one test case per judged measurement.
 
-    A fail or a conditional fail is a failure, an inconclusive measurement an error. A run that did
-    not complete has one more case, ``run``, whose error says what ended it.
+    A fail or a conditional fail is a failure, an inconclusive measurement an error, a test that
+    could not be made here is skipped. A run that did not complete has one more case, ``run``, whose
+    error says what ended it. What was measured without a limit is a property of the suite.
 
     Parameters
     ----------
@@ -32,7 +39,8 @@ def junit_xml(record: RunRecord) -> str:
     """
     judged = [m for m in record.measurements if m.verdict != "not_judged"]
     name = str(record.scenario.get("id", "unknown scenario"))
-    cases = [_case(m, name) for m in judged]
+    cases = [_case(m, name, record.readings.get(m.id, {})) for m in judged]
+    cases += [_skipped(line, name) for line in record.skipped]
     if record.status != "completed":
         cases.insert(0, _aborted(record, name))
     suite = ET.Element(
@@ -41,11 +49,12 @@ def junit_xml(record: RunRecord) -> str:
         tests=str(len(cases)),
         failures=str(sum(case.find("failure") is not None for case in cases)),
         errors=str(sum(case.find("error") is not None for case in cases)),
+        skipped=str(sum(case.find("skipped") is not None for case in cases)),
         time=f"{sum(float(s.get('seconds', 0.0)) for s in record.stages):.3f}",
     )
     if record.started:
         suite.set("timestamp", _clean(record.started))
-    suite.append(_properties(_facts(record)))
+    suite.append(_properties(_facts(record).items()))
     suite.extend(cases)
     root = ET.Element("testsuites")
     root.append(suite)
@@ -64,19 +73,49 @@ def _facts(record: RunRecord) -> Line:
     facts |= {f"version.{name}": text for name, text in sorted(record.versions.items())}
     for role, identity in sorted(record.identities.items()):
         facts |= {f"{role}.{key}": text for key, text in sorted(identity.items())}
+    for m in record.measurements:
+        if m.verdict == "not_judged":
+            facts |= _measured(m, record.readings.get(m.id, {}))
     return facts
 
 
-def _case(m: Measurement, suite: str) -> ET.Element:
+def _measured(m: Measurement, reading: Line) -> Line:
+    """Return what is known of a measurement: ``measurement.<id>.value`` and so on.
+
+    ``low`` and ``high`` bound its 95 % interval, ``u`` is its standard uncertainty.
+    """
+    expanded, factor = reading.get("uncertainty"), reading.get("coverage_factor")
+    known = {
+        "value": m.value,
+        "unit": m.unit,
+        "low": m.low,
+        "high": m.high,
+        "u": expanded / factor if expanded and factor else None,
+        "limit": m.limit,
+        "source": m.limit.source if m.limit else None,
+        "verdict": None if m.limit is None else m.verdict,
+    }
+    return {f"measurement.{m.id}.{k}": v for k, v in known.items() if v not in (None, "")}
+
+
+def _case(m: Measurement, suite: str, reading: Line) -> ET.Element:
     case = ET.Element("testcase", classname=_clean(suite), name=_clean(m.id), time="0")
-    facts = {"value": m.value, "unit": m.unit, "low": m.low, "high": m.high, "limit": m.limit,
-             "source": m.limit.source if m.limit else "", "verdict": m.verdict}  # fmt: skip
-    case.append(_properties({k: v for k, v in facts.items() if v not in (None, "")}))
+    served = m.limit.requirements if m.limit else ()
+    case.append(
+        _properties([*_measured(m, reading).items(), *(("requirement", id) for id in served)])
+    )
     if m.verdict in FAILED or m.verdict == "inconclusive":
         kind = "failure" if m.verdict in FAILED else "error"
         value = " ".join(filter(None, [value_text(m), unit_text(m.unit), interval_text(m)]))
         message = f"{verdict_text(m.verdict)}: {m.id} = {value}, limit {m.limit}"
         ET.SubElement(case, kind, type=m.verdict, message=_clean(message)).text = _clean(m.note)
+    return case
+
+
+def _skipped(line: Line, suite: str) -> ET.Element:
+    name = _clean(line.get("id", "unknown test"))
+    case = ET.Element("testcase", classname=_clean(suite), name=name, time="0")
+    ET.SubElement(case, "skipped", type="skipped", message=_clean(line.get("why", "")))
     return case
 
 
@@ -94,9 +133,9 @@ def _aborted(record: RunRecord, suite: str) -> ET.Element:
     return case
 
 
-def _properties(facts: Line) -> ET.Element:
+def _properties(facts: Iterable[tuple[str, object]]) -> ET.Element:
     element = ET.Element("properties")
-    for name, value in facts.items():
+    for name, value in facts:
         ET.SubElement(element, "property", name=_clean(name), value=_clean(value))
     return element
 

@@ -89,6 +89,13 @@ def gather(folder: Path, record: RunRecord) -> Material:
     )
 
 
+def read_capture(folder: Path, record: RunRecord, path: str) -> Recording | None:
+    """Return the recording of any captured path, as the oscilloscope's monitor; None without it."""
+    wave = str(record.captures.get(path, {}).get("file", ""))
+    got = _read(folder, wave, read_npz, {}) if wave else None
+    return None if got is None else got[0]
+
+
 def paths(record: RunRecord) -> tuple[str, ...]:
     """Return the paths to be shown: the three usual ones, and what else was analysed.
 

@@ -31,10 +31,12 @@ from emgsim.report.pictures import (
 )
 from emgsim.report.table import ordered, verdict_line
 from emgsim.report.waveforms import viewer_json
+from emgsim.report.why import anchors, reasons
 
 ROOM = Path(__file__).parent
 PAGE = "report.html"
 TEMPLATE = "page.html.jinja"
+MOST_BYTES = 2_950_000  # of a page: it can be sent by mail
 BADGES = {
     "pass": ("good", "✔"), "conditional_pass": ("fair", "✔"), "conditional_fail": ("poor", "✘"),
     "fail": ("bad", "✘"), "inconclusive": ("poor", "?"), "aborted": ("bad", "■"),
@@ -68,17 +70,22 @@ def write_page(folder: Path, record: RunRecord) -> Path:
         "limit": limit_text, "share": share,
     }  # fmt: skip
     material = gather(folder, record)
-    text = environment.get_template(TEMPLATE).render(
-        record=record,
+    told = {
+        "record": record,
         **_head(record),
+        **_why(folder, record, material),
         **_scores(record),
         **_chain(record),
         **_pictures(material),
-        material=material,
-        **_script(material),
-    )
+        "material": material,
+        "traceability": record.table()["traceability"],
+        **_script(),
+    }
+    template = environment.get_template(TEMPLATE)
+    # What the page weighs without its recordings says how much of them it can carry.
+    left = MOST_BYTES - len(template.render(**told, waves="").encode("utf-8"))
     page = folder / PAGE
-    write_whole(page, text)
+    write_whole(page, template.render(**told, waves=viewer_json(material, budget=left)))
     return page
 
 
@@ -93,6 +100,16 @@ def _head(record: RunRecord) -> dict[str, Any]:
         "verdict_line": verdict_line(record),
         "judged": [m for m in measured if m.verdict != "not_judged"],
         "reported": [m for m in measured if m.verdict == "not_judged"],
+    }
+
+
+def _why(folder: Path, record: RunRecord, material: Material) -> dict[str, Any]:
+    """Return what did not pass outright with its pictures, and where each row leads."""
+    these = reasons(folder, record, material)
+    return {
+        "reasons": these,
+        "pictures_of": anchors(these),
+        "rows_at": {m.id: f"row-{k}" for k, m in enumerate(record.measurements, start=1)},
     }
 
 
@@ -140,11 +157,11 @@ def _pictures(material: Material) -> dict[str, Any]:
     }
 
 
-def _script(material: Material) -> dict[str, str]:
-    """Return the viewer, its data, and the digest by which the page allows this script only."""
+def _script() -> dict[str, str]:
+    """Return the viewer, and the digest by which the page allows this script only."""
     script = (ROOM / "viewer.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    return {"script": script, "script_digest": digest, "waves": viewer_json(material)}
+    return {"script": script, "script_digest": digest}
 
 
 def _readable(table: Line | Iterable[object]) -> str:

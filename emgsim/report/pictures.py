@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from emgsim.recording import Floats, FoundUnit, MotorUnit
 from emgsim.records.journal import Line
 from emgsim.report.material import GREY, Material
+from emgsim.verdict import Limit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,16 +21,21 @@ if TYPE_CHECKING:
 
 INK = "#1b2530"
 GRID = "#dfe4e8"
+LIMIT = "#9b3f8c"
 WIDTH_IN = 11.4
 COLUMNS = 1400  # of the static waveform
 STATIC_S = 1.0
 MUAP_SPAN_MS = (-5.0, 10.0)
+PLACES = re.compile(r"""( (?:d|x|y)=")([^"]*)(")""")  # where an SVG has coordinates
+NUMBER = re.compile(r"\d+\.\d+")
 STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "emgsim", "svg.fonttype": "path", "text.parse_math": False, "font.size": 9,
+    "svg.hashsalt": "emgsim", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9,
     "axes.edgecolor": "#8a949e", "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK,
     "ytick.color": INK, "axes.grid": True, "grid.color": GRID, "axes.axisbelow": True,
     "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 9,
-    "axes.titlelocation": "left", "legend.frameon": False, "font.family": "DejaVu Sans",
+    "axes.titlelocation": "left", "legend.frameon": False, "font.family": "sans-serif",
+    # measured as DejaVu Sans; a reader without it sees a narrower one
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
 }  # fmt: skip
 
 
@@ -43,19 +50,37 @@ def drawn(draw: Callable[[Figure], object], height_in: float, width_in: float = 
         draw(figure)
         file = io.BytesIO()
         figure.savefig(file, format="svg", metadata=metadata)
-    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    svg = _rounded(file.getvalue().decode("utf-8")).encode("utf-8")
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")
+
+
+def _rounded(svg: str) -> str:
+    """Write coordinates to a hundredth of a point: nobody sees more, and files halve."""
+
+    def short(place: re.Match[str]) -> str:
+        numbers = NUMBER.sub(lambda found: f"{round(float(found[0]), 2):g}", place[2])
+        return f"{place[1]}{' '.join(numbers.split())}{place[3]}"
+
+    return PLACES.sub(short, svg)
+
+
+def draw_limits(ax: Axes, limit: Limit | None, *, is_upright: bool = False) -> None:
+    """Draw the bounds of a limit as dashed lines; upright ones over the horizontal axis."""
+    for bound in () if limit is None else (limit.low, limit.high):
+        if bound is not None:
+            (ax.axvline if is_upright else ax.axhline)(bound, color=LIMIT, linestyle="--")
 
 
 def waveforms_picture(material: Material) -> str:
     """Draw the first second of effort of every path, for print and for readers without script."""
     names = list(material.recordings)
-    start_s = _effort_start_s(material)
+    start_s = effort_start_s(material)
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots(len(names), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         for ax, name in zip(axes, names, strict=True):
             cut = material.recordings[name].cut(start_s, start_s + STATIC_S)
-            times_s, samples_uv = _envelope(cut.times_s, cut.samples_uv[:, 0])
+            times_s, samples_uv = envelope(cut.times_s, cut.samples_uv[:, 0])
             ax.plot(times_s, samples_uv, color=INK, linewidth=0.6)
             ax.set_title(name, fontweight="bold")
             _mark_discharges(ax, material, name, start_s)
@@ -80,8 +105,8 @@ def _mark_discharges(ax: Axes, material: Material, path: str, start_s: float) ->
                   transform=ax.get_xaxis_transform())  # fmt: skip
 
 
-def _effort_start_s(material: Material) -> float:
-    """Return when the first contraction has had half a second to settle."""
+def effort_start_s(material: Material) -> float:
+    """Return when the first contraction has had half a second to settle, in seconds."""
     events = () if material.truth is None else material.truth.events
     for event in events:
         if event.kind == "contraction":
@@ -89,9 +114,9 @@ def _effort_start_s(material: Material) -> float:
     return min((r.start_s for r in material.recordings.values()), default=0.0)
 
 
-def _envelope(times_s: Floats, samples_uv: Floats) -> tuple[Floats, Floats]:
+def envelope(times_s: Floats, samples_uv: Floats, columns: int = COLUMNS) -> tuple[Floats, Floats]:
     """Keep the smallest and largest sample of each column, in their order of time."""
-    block = samples_uv.size // COLUMNS
+    block = samples_uv.size // columns
     if block < 3:
         return times_s, samples_uv
     n = samples_uv.size // block
@@ -214,21 +239,25 @@ def _draw_lanes(ax: Axes, material: Material, path: str) -> None:
 
 def budget_picture(rows: list[Line]) -> str:
     """Draw a noise budget's contributions, its total and what was measured, as bars."""
+
+    def draw(figure: Figure) -> None:
+        draw_budget(figure.subplots(), rows)
+
+    return drawn(draw, 0.7 + 0.3 * len(rows), 0.66 * WIDTH_IN)
+
+
+def draw_budget(ax: Axes, rows: list[Line]) -> None:
+    """Draw a noise budget's rows, ``name`` and ``uv_rms`` each, as bars from top to bottom."""
     names = [str(row.get("name", "")) for row in rows]
     values = [float(row.get("uv_rms") or 0.0) for row in rows]
     colours = {"total": "#4d5a66", "measured": "#c24e00"}
-
-    def draw(figure: Figure) -> None:
-        ax = figure.subplots()
-        bars = ax.barh(names, values, height=0.66,
-                       color=[colours.get(name, "#7fb2d6") for name in names])  # fmt: skip
-        ax.bar_label(bars, labels=[f"{value:.3g}" for value in values], padding=4)
-        ax.invert_yaxis()
-        ax.margins(x=0.08)
-        ax.set_xlabel("noise at the electrode (µV rms)")
-        ax.grid(visible=False, axis="y")
-
-    return drawn(draw, 0.7 + 0.3 * len(rows), 0.66 * WIDTH_IN)
+    bars = ax.barh(names, values, height=0.66,
+                   color=[colours.get(name, "#7fb2d6") for name in names])  # fmt: skip
+    ax.bar_label(bars, labels=[f"{value:.3g}" for value in values], padding=4)
+    ax.invert_yaxis()
+    ax.margins(x=0.08)
+    ax.set_xlabel("noise at the electrode (µV rms)")
+    ax.grid(visible=False, axis="y")
 
 
 def alignment_picture(windows: dict[str, list[list[float]]]) -> str:

@@ -77,6 +77,7 @@ def write_sheet(folder: Path, record: RunRecord) -> Path:
         "spread": spread_text, "limit": limit_text, "ratio": ratio_text,
     }  # fmt: skip
     mood, mark = BADGES.get(record.verdict, ("none", "–"))
+    plots = _plots(folder, record)
     text = environment.get_template(TEMPLATE).render(
         record=record,
         badge={"mood": mood, "mark": mark, "text": record.verdict.replace("_", " ")},
@@ -88,7 +89,9 @@ def write_sheet(folder: Path, record: RunRecord) -> Path:
         amiss=_amiss(record),
         counts=_counts(record),
         poor=too_uncertain(record),
-        plots=_plots(folder, record),
+        plots=plots,
+        traceability=record.table()["traceability"],
+        plot_of={id: plot["anchor"] for plot in plots for id in plot["ids"]},
     )
     page = folder / SHEET
     write_whole(page, text)
@@ -179,19 +182,29 @@ def _amiss(record: RunRecord) -> list[Measurement]:
 
 def _plots(folder: Path, record: RunRecord) -> list[Line]:
     """Return the pictures of the first channel, each once: several readings may share curves."""
-    plots: dict[str, Line] = {}
+    plots: dict[tuple[object, ...], Line] = {}
     for m in record.measurements:
         how = record.readings.get(m.id, {})
-        if is_other_channel(m.id):
+        curves = {} if is_other_channel(m.id) else _curves(folder, how.get("curves"))
+        if not curves:
             continue
-        curves = _curves(folder, how.get("curves"))
-        picture = curves_picture(curves, is_negative_up=m.id.startswith(EMG))
-        if picture:
-            plot = plots.setdefault(picture, {"picture": picture, "titles": [], "ids": []})
-            plot["ids"].append(m.id)
-            if how.get("title") not in plot["titles"]:
-                plot["titles"].append(how.get("title", m.id))
-    return list(plots.values())
+        same = tuple((name, values.tobytes()) for name, values in curves.items())
+        plot = plots.setdefault(same, {"curves": curves, "titles": [], "of": []})
+        plot["of"].append(m)
+        if how.get("title") not in plot["titles"]:
+            plot["titles"].append(how.get("title", m.id))
+    drawn = ({**plot, "picture": _picture(plot["curves"], plot["of"])} for plot in plots.values())
+    return [
+        {**plot, "anchor": f"plot-{k}", "ids": [m.id for m in plot["of"]]}
+        for k, plot in enumerate((p for p in drawn if p["picture"]), start=1)
+    ]
+
+
+def _picture(curves: dict[str, Floats], of: list[Measurement]) -> str | None:
+    """Draw curves with the limits of the readings that have them."""
+    limits = [m.limit for m in of if m.limit is not None]
+    is_emg = all(m.id.startswith(EMG) for m in of)
+    return curves_picture(curves, limits=limits, is_negative_up=is_emg)
 
 
 def is_other_channel(id: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,8 @@ import numpy as np
 from emgsim.recording import Floats
 from emgsim.report.material import COLOURS
 from emgsim.report.notation import quantity
-from emgsim.report.pictures import drawn
+from emgsim.report.pictures import LIMIT, drawn
+from emgsim.verdict import Limit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,8 +28,18 @@ TAILS = {"_nv_sqrt_hz": "nV/√Hz", "_percent": "%", "_lsb": "LSB", "_deg": "°"
 
 Curves = Mapping[str, Floats]
 
+# How the limit of a test stands in its curves; of all other tests it is of something else.
+LIMITS_IN: Mapping[str, str] = {
+    "freq.low_corner": "frequency", "freq.high_corner": "frequency",
+    "freq.ripple": "about the declared", "noise.density": "level",
+    "linearity.inl": "both ways", "quantisation.dnl": "both ways",
+    "distortion.thd": "below the largest", "distortion.imd": "below the largest",
+}  # fmt: skip
 
-def curves_picture(curves: Curves, *, is_negative_up: bool = False) -> str | None:
+
+def curves_picture(
+    curves: Curves, *, limits: Sequence[Limit] = (), is_negative_up: bool = False
+) -> str | None:
     """Draw curves over the first of them; None where there is nothing to draw.
 
     Parameters
@@ -37,6 +48,8 @@ def curves_picture(curves: Curves, *, is_negative_up: bool = False) -> str | Non
         By name with its unit, shape ``(n,)`` each, the abscissa first. Those in one unit share an
         axis; each further unit has one below. Columns of driven and listening channels are drawn
         as a table of the largest value of each pair.
+    limits
+        Of the readings that have these curves; drawn where `LIMITS_IN` says how they stand there.
     is_negative_up
         As EMG is drawn.
     """
@@ -51,11 +64,15 @@ def curves_picture(curves: Curves, *, is_negative_up: bool = False) -> str | Non
             rows.setdefault(_named(name)[1], []).append((name, np.asarray(y, np.float64)))
     if not rows:
         return None
-    return _lines_picture(name_x, np.asarray(x, np.float64), rows, is_negative_up)
+    return _lines_picture(name_x, np.asarray(x, np.float64), rows, limits, is_negative_up)
 
 
 def _lines_picture(
-    name_x: str, x: Floats, rows: Mapping[str, list[tuple[str, Floats]]], is_negative_up: bool
+    name_x: str,
+    x: Floats,
+    rows: Mapping[str, list[tuple[str, Floats]]],
+    limits: Sequence[Limit],
+    is_negative_up: bool,
 ) -> str:
     from matplotlib.ticker import StrMethodFormatter
 
@@ -68,12 +85,32 @@ def _lines_picture(
             if is_negative_up:
                 ax.invert_yaxis()
                 ax.set_ylabel(f"{unit}, negative up")
+        for limit in limits:
+            _draw_limit(grid[0], limit, x[order], [y[order] for _, y in next(iter(rows.values()))])
         grid[-1].set_xlabel(_axis(*_named(name_x)))
         if name_x.endswith("_hz") and _is_wide(x):
             grid[-1].set_xscale("log")
             grid[-1].xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
     return drawn(draw, HEIGHT_IN + 1.5 * (len(rows) - 1), WIDTH_IN)
+
+
+def _draw_limit(ax: Axes, limit: Limit, x: Floats, lines: list[Floats]) -> None:
+    """Draw a limit as its test means it: the curves of the first unit, the declared one last."""
+    kinds = (how for id, how in LIMITS_IN.items() if f"{limit.measurement}.".startswith(f"{id}."))
+    how = next(kinds, "")
+    bounds = [bound for bound in (limit.low, limit.high) if bound is not None]
+    for bound in bounds:
+        if how == "frequency":
+            ax.axvline(bound, color=LIMIT, linestyle="--")
+        elif how == "level":
+            ax.axhline(bound, color=LIMIT, linestyle="--")
+        elif how == "below the largest":
+            ax.axhline(lines[0].max() + 20 * np.log10(bound / 100), color=LIMIT, linestyle="--")
+        elif how:
+            about = lines[-1] if how == "about the declared" else np.zeros(x.size)
+            for side in (-bound, bound):
+                ax.plot(*_thinned(x, about + side), color=LIMIT, linestyle="--", linewidth=1.0)
 
 
 def _pairs_picture(curves: Curves) -> str:

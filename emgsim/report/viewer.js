@@ -1,4 +1,17 @@
 "use strict";
+// A table that is wider than the screen can be scrolled by keys too.
+(() => {
+  const tables = document.querySelectorAll(".wide");
+  function arrange() {
+    for (const table of tables) {
+      if (table.scrollWidth > table.clientWidth) table.tabIndex = 0;
+      else table.removeAttribute("tabindex");
+    }
+  }
+  const observer = new ResizeObserver(arrange);
+  for (const table of tables) observer.observe(table);
+})();
+
 // The waveform viewer: every path on one time axis, smallest and largest sample of each pixel
 // column, negative up. It draws what the page carries and asks for nothing.
 (async () => {
@@ -9,13 +22,16 @@
 
   const SWEEPS_MS = [10, 50, 100, 1000], GAINS_UV = [20, 50, 100, 200, 500, 1000];
   const DIVISIONS = 10, UP = 4, DOWN = 2, DIV_PX = 28, LEFT = 92, RIGHT = 16, OVERVIEW = 44, LOST = -32768;
+  const BLOCK = 64, NONE = 32767;  // samples of a block; above and below all samples that came
+  const LEAST_SOUND_HZ = 8000, MOST_SOUND_HZ = 192000;  // rates of a buffer that browsers take
   const INK = "#1b2530", GRID = "#e3e8ec", AXIS = "#8a949e", SOFT = "#55606b";
   const TALL = (UP + DOWN) * DIV_PX;  // of a trace: EMG is drawn negative up, so most of it is above
   const canvas = viewer.querySelector("canvas"), pen = canvas.getContext("2d");
-  const readout = viewer.querySelector("output"), buttons = [];
+  const readout = viewer.querySelector(".values"), where = viewer.querySelector(".where"), buttons = [];
 
   async function samplesOf(trace) {
-    const packed = Uint8Array.from(atob(trace.data), (c) => c.charCodeAt(0));
+    const text = atob(trace.data), packed = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) packed[i] = text.charCodeAt(i);
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
     const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
     const samples = new Int16Array(trace.n);
@@ -35,8 +51,25 @@
     }
     return runs;
   }
+  // Smallest and largest sample of each block, so that a whole record is drawn as fast as a second.
+  function blocksOf(samples) {
+    const n = Math.ceil(samples.length / BLOCK), low = new Int16Array(n), high = new Int16Array(n);
+    for (let k = 0; k < n; k++) [low[k], high[k]] = extremes(samples, k * BLOCK, Math.min(samples.length, (k + 1) * BLOCK));
+    return { low, high };
+  }
+  function extremes(samples, a, b) {  // NONE, -NONE of samples that are all lost
+    let lo = NONE, hi = -NONE;
+    for (let i = a; i < b; i++) {
+      const v = samples[i];
+      if (v === LOST) continue;
+      if (v < lo) lo = v;
+      if (v > hi) hi = v;
+    }
+    return [lo, hi];
+  }
   for (const trace of data.traces) {
     trace.samples = await samplesOf(trace);
+    trace.blocks = blocksOf(trace.samples);
     trace.lost = lostRuns(trace.samples);
   }
 
@@ -96,6 +129,17 @@
     const power = 10 ** Math.floor(Math.log10(wanted));
     return [1, 2, 5, 10].map((k) => k * power).find((s) => s >= wanted * 0.999);
   }
+  function extremesWithin({ samples, blocks }, a, b) {
+    const from = Math.ceil(a / BLOCK), to = Math.floor(b / BLOCK);
+    if (to <= from) return extremes(samples, a, b);
+    let [lo, hi] = extremes(samples, a, from * BLOCK);
+    for (let k = from; k < to; k++) {
+      if (blocks.low[k] < lo) lo = blocks.low[k];
+      if (blocks.high[k] > hi) hi = blocks.high[k];
+    }
+    const [l, h] = extremes(samples, to * BLOCK, b);
+    return [Math.min(lo, l), Math.max(hi, h)];
+  }
   // The columns of a trace: for each pixel its smallest and largest sample, null where none came.
   function columns(trace, from, span, n) {
     const low = new Array(n).fill(null), high = new Array(n).fill(null);
@@ -103,15 +147,8 @@
     for (let c = 0; c < n; c++) {
       const a = Math.max(0, Math.ceil((from + (c / n) * span - trace.start_s) * rate));
       const b = Math.min(s.length, Math.ceil((from + ((c + 1) / n) * span - trace.start_s) * rate));
-      let lo = 32767, hi = -32767, any = false;
-      for (let i = a; i < b; i++) {
-        const v = s[i];
-        if (v === LOST) continue;
-        any = true;
-        if (v < lo) lo = v;
-        if (v > hi) hi = v;
-      }
-      if (any) { low[c] = lo * trace.step_uv; high[c] = hi * trace.step_uv; }
+      const [lo, hi] = extremesWithin(trace, a, b);
+      if (lo <= hi) { low[c] = lo * trace.step_uv; high[c] = hi * trace.step_uv; }
     }
     return { low, high };
   }
@@ -280,6 +317,16 @@
     drawCursor();
     for (const { button, isOn } of buttons) button.setAttribute("aria-pressed", String(isOn()));
   }
+  // What is on the screen, in words: once the reader has stopped moving, lest every step be read out.
+  let telling = 0;
+  function tell(words = "") {
+    clearTimeout(telling);
+    telling = setTimeout(() => {
+      const to = state.start + state.span, digits = Math.max(2, 2 - Math.floor(Math.log10(state.span)));
+      const seen = `${state.start.toFixed(digits)} to ${to.toFixed(digits)} s, ${state.gain} µV/div`;
+      where.textContent = words || `Shown: ${seen.replaceAll("-", "−")}`;
+    }, 250);
+  }
   let isAsked = false;
   function draw() {  // however often it is asked for, once per frame
     if (isAsked) return;
@@ -293,6 +340,7 @@
     state.span = Math.min(Math.max(span, 10 / fastest), Math.max(total, 1e-6));
     state.start = Math.min(Math.max(start, first), last - state.span);
     draw();
+    tell();
   }
   function zoom(factor, x = LEFT + plot() / 2) {
     const t = timeAt(x), span = Math.min(state.span * factor, total);
@@ -306,6 +354,15 @@
     const at = GAINS_UV.indexOf(state.gain) + direction;
     state.gain = GAINS_UV[Math.min(Math.max(at, 0), GAINS_UV.length - 1)];
     draw();
+    tell();
+  }
+  function point(direction) {  // the cursor by keyboard: a pixel or a sample, whichever is more
+    const fastest = Math.max(...data.traces.map((t) => t.rate_hz));
+    const pixels = Math.max(1, plot() / (fastest * state.span));
+    const at = (state.cursor ?? LEFT + plot() / 2) + direction * pixels;
+    state.cursor = Math.min(Math.max(at, LEFT), width - RIGHT);
+    paint();
+    tell(readout.textContent);
   }
   const KEYS = {
     ArrowLeft: () => show(state.start - state.span / DIVISIONS, state.span),
@@ -321,7 +378,8 @@
     ArrowDown: () => gain(1),
   };
   canvas.addEventListener("keydown", (event) => {
-    const act = KEYS[event.key === "=" ? "+" : event.key];
+    const turn = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const act = event.shiftKey && turn ? () => point(turn) : KEYS[event.key === "=" ? "+" : event.key];
     if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     act();
@@ -352,23 +410,34 @@
   canvas.addEventListener("pointerleave", () => { state.cursor = null; draw(); });
 
   // ---- sound: what is on the screen, as loud as it is tall ---------------------------------------
-  let playing = null;
-  function listen(trace) {
-    if (playing) { playing.stop(); playing = null; return; }
-    const a = Math.max(0, Math.round((state.start - trace.start_s) * trace.rate_hz));
-    const b = Math.min(trace.n, Math.round((state.start + state.span - trace.start_s) * trace.rate_hz));
-    if (b <= a) return;
-    const context = new AudioContext(), buffer = context.createBuffer(1, b - a, trace.rate_hz);
-    const heard = buffer.getChannelData(0), full = UP * state.gain;
+  // Of a trace that holds the smallest and largest value of each block, their middle is heard.
+  const each = (t) => (t.block > 1 ? 2 : 1), soundRate = (t) => t.rate_hz / each(t);
+  let playing = null, context = null;
+  function heardOf(trace) {
+    const rate = soundRate(trace), count = Math.floor(trace.n / each(trace)), full = UP * state.gain;
+    const a = Math.max(0, Math.round((state.start - trace.start_s) * rate));
+    const b = Math.min(count, Math.round((state.start + state.span - trace.start_s) * rate));
+    const heard = new Float32Array(Math.max(0, b - a)), s = trace.samples;
     for (let i = a; i < b; i++) {
-      const v = trace.samples[i] === LOST ? 0 : (trace.samples[i] * trace.step_uv) / full;
-      heard[i - a] = Math.max(-1, Math.min(1, v));
+      const v = each(trace) === 1 ? s[i] : s[2 * i] === LOST ? LOST : (s[2 * i] + s[2 * i + 1]) / 2;
+      heard[i - a] = v === LOST ? 0 : Math.max(-1, Math.min(1, (v * trace.step_uv) / full));
     }
-    playing = context.createBufferSource();
-    playing.buffer = buffer;
-    playing.connect(context.destination);
-    playing.onended = () => { playing = null; context.close(); };
-    playing.start();
+    return heard;
+  }
+  function listen(trace) {
+    if (playing) { playing.source.stop(); return; }
+    const heard = heardOf(trace);
+    if (!heard.length) return;
+    context ??= new AudioContext();
+    const buffer = context.createBuffer(1, heard.length, soundRate(trace));
+    buffer.copyToChannel(heard, 0);
+    playing = { trace, source: context.createBufferSource() };
+    playing.source.buffer = buffer;
+    playing.source.connect(context.destination);
+    playing.source.onended = () => { playing = null; context.suspend(); draw(); };
+    context.resume();
+    playing.source.start();
+    draw();
   }
 
   // ---- controls --------------------------------------------------------------------------------
@@ -393,10 +462,11 @@
   group("Sweep (ms/div)", [...SWEEPS_MS.map((ms) =>
     [`${ms}`, () => sweep(ms), () => isNear(state.span, Math.min((DIVISIONS * ms) / 1000, total))]), whole]);
   group("Gain (µV/div)", GAINS_UV.map((uv) =>
-    [`${uv}`, () => { state.gain = uv; draw(); }, () => state.gain === uv]));
-  const audible = data.traces.filter((t) => t.block === 1 && t.rate_hz >= 8000 && t.rate_hz <= 96000);
+    [`${uv}`, () => { state.gain = uv; draw(); tell(); }, () => state.gain === uv]));
+  const audible = data.traces.filter((t) => soundRate(t) >= LEAST_SOUND_HZ && soundRate(t) <= MOST_SOUND_HZ);
   if (audible.length && typeof AudioContext !== "undefined") {
-    group("Listen", audible.map((t) => [t.path, () => listen(t)]));
+    group("Listen", audible.map((t) =>
+      [t.path, () => listen(t), () => playing !== null && playing.trace === t]));
   }
 
   // The gain at which all but one sample in a thousand stands on the screen.

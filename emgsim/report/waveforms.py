@@ -14,18 +14,28 @@ from emgsim.records.journal import Line
 from emgsim.report.material import GREY, Material
 
 STEP_UV = 0.25  # a fifth of a pixel at 50 uV/div
+COARSE_UV = 0.5  # rather than to leave samples out
 FULL_SCALE = 32_000
 LOST = -32_768  # marks samples that never arrived
-BUDGET = 740_000  # characters per trace
+BUDGET = 2_200_000  # characters of all traces
+LEAST_BUDGET = 100_000  # of one trace, however little is left
 MOST_SAMPLES = 1_500_000  # per trace; below half a byte per sample nothing shrinks
 EFFORT_POINTS = 400
 DEFLATE = 6  # level 9 takes ten times as long for 2 to 4 % fewer bytes
 
 
-def viewer_json(material: Material) -> str:
-    """Return all that the viewer draws as JSON that is safe inside a script element."""
+def viewer_json(material: Material, *, budget: int = BUDGET) -> str:
+    """Return all that the viewer draws as JSON that is safe inside a script element.
+
+    Parameters
+    ----------
+    material
+        Of the run.
+    budget
+        Most characters of the recordings together. What short ones leave goes to the long ones.
+    """
     data = {
-        "traces": [_trace(material, path) for path in material.recordings],
+        "traces": _traces(material, budget),
         "lanes": _true_lanes(material),
         "events": _events(material),
         "effort": _effort(material),
@@ -34,22 +44,33 @@ def viewer_json(material: Material) -> str:
     return text.replace("<", "\\u003c").replace("&", "\\u0026")
 
 
-def _trace(material: Material, path: str) -> Line:
+def _traces(material: Material, budget: int) -> list[Line]:
+    """Return the traces in their order, packed from the shortest to the longest."""
+    recordings, packs = material.recordings, dict[str, Line]()
+    for path in sorted(recordings, key=lambda path: recordings[path].n_samples):
+        fair = budget // (len(recordings) - len(packs))
+        packs[path] = packed(recordings[path], budget=max(LEAST_BUDGET, fair))
+        budget -= len(packs[path]["data"])
+    return [_trace(material, path, packs[path]) for path in recordings]
+
+
+def _trace(material: Material, path: str, pack: Line) -> Line:
     recording = material.recordings[path]
     return {
         "path": path,
         "channel": recording.channels[0].name if recording.channels else "",
         "start_s": recording.start_s,
         "lanes": _found_lanes(material, path),
-        **packed(recording),
+        **pack,
     }
 
 
 def packed(recording: Recording, *, budget: int = BUDGET) -> dict[str, Any]:
     """Pack a recording's first channel: int16 steps, differences, bytes in two planes, deflate.
 
-    If that passes the budget, each block of samples is kept as its smallest and largest value,
-    which draws the same picture until the reader zooms in below the block.
+    If that passes the budget, the steps are twice as large. If it still does, each block of samples
+    is kept as its smallest and largest value, which draws the same picture until the reader zooms
+    in below the block.
 
     Parameters
     ----------
@@ -69,6 +90,8 @@ def packed(recording: Recording, *, budget: int = BUDGET) -> dict[str, Any]:
     while _n_values(samples_uv.size, block) > MOST_SAMPLES:
         block = _wider(block)
     shown_uv, text, step_uv = _coded(samples_uv, block)
+    if len(text) > budget and block == 1:
+        shown_uv, text, step_uv = _coded(samples_uv, block, COARSE_UV)
     while len(text) > budget and shown_uv.size > 4:
         block = _wider(block)
         shown_uv, text, step_uv = _coded(samples_uv, block)
@@ -99,11 +122,11 @@ def _pairs(samples_uv: Floats, block: int) -> Floats:
     return pairs.reshape(-1)
 
 
-def _coded(samples_uv: Floats, block: int) -> tuple[Floats, str, float]:
+def _coded(samples_uv: Floats, block: int, least_uv: float = STEP_UV) -> tuple[Floats, str, float]:
     """Return the values that are kept, their code, and the microvolts of one step."""
     shown_uv = samples_uv if block == 1 else _pairs(samples_uv, block)
     largest_uv = float(np.nanmax(np.abs(shown_uv), initial=0.0))
-    step_uv = max(STEP_UV, largest_uv / FULL_SCALE)
+    step_uv = max(least_uv, largest_uv / FULL_SCALE)
     steps = np.where(np.isfinite(shown_uv), np.rint(shown_uv / step_uv), LOST)
     codes = np.diff(steps.astype(np.int16), prepend=np.int16(0))  # wraps; the reader wraps back
     planes = codes.astype("<i2").view(np.uint8).reshape(-1, 2).T

@@ -34,6 +34,7 @@ from emgsim.errors import NotAnalysableError
 from emgsim.records.journal import Line, finite
 from emgsim.running.logbook import Logbook
 from emgsim.running.played import Floats, Played
+from emgsim.running.readings import declared_device
 from emgsim.running.resuming import RECORDED
 from emgsim.stages import FLAT, BandResponse
 from emgsim.verdict import Measurement
@@ -44,7 +45,7 @@ Budgets = dict[str, list[Row]]
 def chain_measured(
     rig: Rig, program: Program, played: Played, paths: Mapping[str, chain.Path], logbook: Logbook
 ) -> Iterator[Measurement]:
-    """Yield what the chain did to the signal, and journal the noise budgets beside the measured.
+    """Yield what the chain did to the signal; journal the device and the noise budgets beside it.
 
     Parameters
     ----------
@@ -53,6 +54,7 @@ def chain_measured(
     paths
         Of `aligned`.
     """
+    logbook.journal.append("device", values=declared_device(rig))
     for name, budget in budgets(rig, played).items():
         path = paths[name]
         yield from chain.chain_measurements(path, budget)

@@ -122,6 +122,7 @@ def journalled(
         ending.code = error.exit_code
         told = {"what": error.what, "where": error.where, "todo": error.todo}
         journal.append("error", **told, exit_code=error.exit_code)
+        error.folder = str(folder)
         error.add_note(f"  kept: {kept}, in {folder}")
         # A muscle's run goes on with its examination.
         if is_resumable and not (folder.parent / JOURNAL).exists():

@@ -42,6 +42,7 @@ def examine(
     rig: Rig,
     *,
     out: Path = Path("reports/runs"),
+    into: Path | None = None,
     seed: int | None = None,
     detector: str = BUILT_IN,
     detector_timeout_s: float = TIMEOUT_S,
@@ -58,6 +59,8 @@ def examine(
         What is done to whom, and through what it is played.
     out
         Folder in which the examination's own folder is made.
+    into
+        The examination's own folder itself, in place of one in ``out``.
     seed
         Takes the place of the examination's seed; it is one patient's, of all his muscles.
     detector, detector_timeout_s, prepare, prepare_timeout_s, files, progress
@@ -82,8 +85,11 @@ def examine(
     under_test = find_detector(detector, timeout_s=detector_timeout_s)
     began = datetime.now(UTC)
     muscles = _Muscles(examination, rig, under_test, progress)
-    first = first_line(examination, rig, under_test, began=began, prepare=how, files=files, out=out)
-    with Journal(out / run_name(began, examination.id, rig.id)) as journal:
+    first = first_line(
+        examination, rig, under_test, began=began, prepare=how, files=files,
+        out=out if into is None else None,
+    )  # fmt: skip
+    with Journal(into or out / run_name(began, examination.id, rig.id)) as journal:
         journal.append("run_started", **first)
         return _carried_out(muscles, journal, how)
 

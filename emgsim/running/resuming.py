@@ -124,6 +124,12 @@ def restored(record: RunRecord, where: str) -> tuple[Scenario, Rig]:
         If the run had not yet begun, or this version reads them otherwise.
     """
     refuse_empty(record, where)
+    if str(record.scenario.get("schema", "")).startswith("emgsim.campaign/"):
+        raise InputError(
+            "this is the folder of a campaign",
+            where=where,
+            todo="go on with it by `emgsim campaign run --resume`",
+        )
     if str(record.scenario.get("schema", "")).startswith(("emgsim.metrology/", "emgsim.playback/")):
         raise InputError(
             "only a run of a scenario or of an examination is gone on with",

@@ -18,10 +18,10 @@ def found(bench: Any) -> tuple[Reading, float]:
     (reading,) = delay.group_delay(Measuring(bench))
     stimulus, _ = delay.delay_stimulus(bench.setup)
 
-    class True_:
+    class Truth:
         at = staticmethod(bench.response)
 
-    return reading, 1e6 * group_delay_s((stimulus.uv, stimulus.rate_hz), True_())
+    return reading, 1e6 * group_delay_s((stimulus.uv, stimulus.rate_hz), Truth())
 
 
 def test_a_filter_of_one_pole_is_late_by_what_its_formula_says(

@@ -146,7 +146,7 @@ def test_what_was_seen_lies_on_the_clock_of_the_source(synthetic: Any, declared:
 def test_what_the_last_pulse_leaves_behind_is_played_to_its_end(
     synthetic: Any, declared: Any
 ) -> None:
-    """Also before a high-pass of 2.5 Hz, which forgets slowly: no pulse is read beyond the record."""
+    """Also before a high-pass of 2.5 Hz, which forgets slowly: none is read beyond the record."""
     bench = synthetic(setup=declared(band_hz=(2.5, 5_000.0)))
     (reading,) = transients.impulse_undershoot(Measuring(bench))
     assert reading.value < 0.1

@@ -43,6 +43,47 @@ def test_one_new_run_is_compared_with_the_scatter_of_many_old_ones() -> None:
     assert compare_means(old, [2.0], 1.0).answer == "changed"
 
 
+def test_from_three_runs_on_each_side_has_a_scatter_of_its_own() -> None:
+    """Welch by pencil: variances 1 of three and 500/3 of four, errors 1/3 and 125/3."""
+    found = compare_means([1, 2, 3], [10, 20, 30, 40], 1.0)
+    student, welch = found.errors
+    assert student == pytest.approx((math.sqrt(502 / 5 * (1 / 3 + 1 / 4)), 5))
+    assert welch == pytest.approx((math.sqrt(42), 42**2 / ((1 / 3) ** 2 / 2 + (125 / 3) ** 2 / 3)))
+    wide = 2.015048373 * student.standard  # t(0.95; 5) of the tables; by Welch it is narrower
+    assert found.high - found.difference == pytest.approx(wide)
+    assert len(compare_means([1, 2, 3], [10, 40], 1.0).errors) == 1
+
+
+@pytest.mark.parametrize("n_now", [3, 5])
+def test_runs_that_scatter_more_are_told_with_the_same_certainty(n_now: int) -> None:
+    """A change of the margin itself that makes new runs scatter six times as much.
+
+    By Student's test alone, either answer would come in 14 to 21 % of them.
+    """
+    rng = np.random.default_rng(6)
+    answers = [
+        compare_means(rng.normal(0, 0.05, 10), rng.normal(1, 0.3, n_now), 1.0).answer
+        for _ in range(2000)
+    ]
+    assert answers.count("changed") / 2000 == pytest.approx(0.05, abs=0.016)
+    assert answers.count("equivalent") / 2000 == pytest.approx(0.05, abs=0.016)
+
+
+def test_the_power_of_a_family_is_that_of_a_lone_change_in_it() -> None:
+    """Of ten measurements one has changed by 1.5 margins: found as often as was foretold."""
+    rng = np.random.default_rng(7)
+    away = np.r_[1.5, np.zeros(9)]
+    found, foretold = [], []
+    for _ in range(400):
+        old, new = rng.normal(0, 0.4, (10, 12)), rng.normal(away[:, None], 0.4, (10, 12))
+        family = [compare_means(a, b, 1.0) for a, b in zip(old, new, strict=True)]
+        told = answered_together(family)[0]
+        found.append(told.answer == "changed")
+        foretold.append(told.power)
+        assert told.power < family[0].power
+    assert np.mean(found) == pytest.approx(np.mean(foretold), abs=0.06)
+
+
 def test_without_any_scatter_nothing_is_known() -> None:
     """One run against two: a scatter of one degree of freedom is none."""
     found = compare_means([0.0, 0.0], [5.0], 1.0)
@@ -85,8 +126,10 @@ def test_a_family_is_judged_as_one() -> None:
     """Holm by pencil: 0.01, 0.02, 0.04 of three become 0.03, 0.04, 0.04."""
     rng = np.random.default_rng(4)
     one = compare_means(rng.normal(0, 1, 9), rng.normal(1.6, 1, 9), 1.0)
-    three = [one.__class__(**{**vars(one), "p_changed": p, "p_equivalent": 1.0})
-             for p in (0.04, 0.01, 0.02)]
+    three = [
+        one.__class__(**{**vars(one), "p_changed": p, "p_equivalent": 1.0})
+        for p in (0.04, 0.01, 0.02)
+    ]
     answered = answered_together(three)
     assert [a.p_changed for a in answered] == pytest.approx([0.04, 0.03, 0.04])
     assert {a.answer for a in answered} == {"changed"}

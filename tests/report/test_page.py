@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from emgsim.cli import main
 from emgsim.files.npz import write_npz
 from emgsim.records.record import RunRecord
 from emgsim.report.material import gather
@@ -80,12 +81,12 @@ def test_the_page_says_what_was_run_and_how_it_ended(page) -> None:
 def test_the_verdict_comes_first(page) -> None:
     """Sections stand in the order in which a reader asks."""
     ids = [a["id"] for tag, a in page.elements if tag == "h2"]
-    assert ids == ["verdict", "waveforms", "muaps", "firing", "chain", "provenance"]
+    assert ids == ["verdict", "why", "waveforms", "muaps", "firing", "chain", "provenance"]
 
 
 def test_every_picture_has_words_for_those_who_cannot_see_it(page) -> None:
     """Pictures have alternative texts; the canvas has a label and can be reached by keyboard."""
-    assert len(page.images) == 5
+    assert len(page.images) == 7  # five of every run, two of the F1 that failed
     assert all(len(image["alt"]) > 20 for image in page.images)
     canvas = next(attrs for tag, attrs in page.elements if tag == "canvas")
     assert canvas["tabindex"] == "0"
@@ -96,7 +97,7 @@ def test_the_page_asks_for_nothing_outside(page) -> None:
     """No address but data is in it, in the page or in its pictures; a policy forbids the rest."""
     for tag, attrs in page.elements:
         for name in ("src", "href", "action", "data", "poster"):
-            assert attrs.get(name, "data:").startswith("data:"), (tag, attrs)
+            assert attrs.get(name, "data:").startswith(("data:", "#")), (tag, attrs)
     assert not re.search(r"https?:|//[a-z]", " ".join(page.words), re.IGNORECASE)
     assert not any(re.search(r"https?:|fetch\(|XMLHttp|WebSocket", s) for s in page.scripts)
     for image in page.images:
@@ -269,3 +270,23 @@ def test_a_page_tells_where_the_numbers_come_from_and_after_what_it_went_on(run)
                  "before", "flash it", "2026-01-02T00:00:00+00:00"):  # fmt: skip
         assert told in text
     assert "The last stage that ended" not in text
+
+
+def test_the_command_writes_the_page_anew_and_nothing_else(
+    run, page, tmp_path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a folder whose page is gone, the same bytes as before."""
+    shutil.copytree(run[0], tmp_path, dirs_exist_ok=True)
+    (tmp_path / "report.html").unlink(missing_ok=True)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert main(["report", str(tmp_path)]) == 0
+    written_to = Path(capsys.readouterr().out.strip())
+    assert written_to == tmp_path / "report.html"
+    assert Page(written_to.read_text(encoding="utf-8")).text == page.text
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert {path for path in after if after[path] != before.get(path)} == {written_to}
+
+
+def test_the_command_refuses_a_folder_that_is_no_run(tmp_path) -> None:
+    """Invalid input is told with its exit code."""
+    assert main(["report", str(tmp_path)]) == 3

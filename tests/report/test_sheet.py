@@ -1,6 +1,7 @@
 """The data sheet of an amplifier: what it says, what it leaves out, and that it is alone."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def test_the_page_asks_for_nothing_and_escapes_what_it_is_told(record: RunRecord
     """No script, no address but those of data, and a foreign text stays text."""
     text = write_sheet(tmp_path, record).read_text("utf-8")
     assert "<script" not in text
-    assert not re.findall(r'(?:src|href)="(?!data:)', text)
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
     assert "state unavailable: &lt;none&gt;" in text
     assert "noise &lt;b&gt;" in text
     assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
@@ -101,6 +102,34 @@ def test_the_same_record_gives_the_same_page(record: RunRecord, tmp_path: Path):
     pages = {write_sheet(tmp_path, record).read_bytes() for _ in range(2)}
     assert len(pages) == 1
     assert b"data:image/svg+xml" in pages.pop()
+
+
+def test_a_failed_test_leads_to_its_curve_with_its_limit(record: RunRecord, tmp_path: Path):
+    """Readings of one curve share a picture; the limit changes what is drawn."""
+    (tmp_path / "curves").mkdir()
+    x = np.geomspace(1.0, 2e4, 60)
+    np.savez(tmp_path / "curves/gain.npz", frequency_hz=x, gain_db=-x / 1e3, declared_db=-x / 2e3)
+    poor = (found("freq.high_corner", 3000.0, 1.0, "Hz", low=9000.0, high=11_000.0),
+            found("freq.ripple", 9.0, 0.1, "dB", high=1.0))
+    record.readings.update({m.id: how("Band", curves="curves/gain.npz") for m in poor})
+    record = replace(record, measurements=(*record.measurements, *poor))
+    text = write_sheet(tmp_path, record).read_text("utf-8")
+    assert text.count('href="#plot-1"') == 2
+    assert text.count('id="plot-1"') == text.count("<figure") == 1
+
+
+@pytest.mark.parametrize(("id", "unit", "bounds"), [
+    ("freq.low_corner", "Hz", {"low": 9.0, "high": 11.0}), ("freq.ripple", "dB", {"high": 1.0}),
+    ("noise.density", "nV/sqrt(Hz)", {"high": 20.0}), ("linearity.inl", "%", {"high": 0.5}),
+    ("distortion.thd.20dbfs", "%", {"high": 0.1}),
+])  # fmt: skip
+def test_a_limit_that_can_be_drawn_into_a_curve_is(id: str, unit: str, bounds: dict):
+    """The picture with it is another one than without; a limit of something else changes none."""
+    curves = {"frequency_hz": np.geomspace(1, 1e4, 50), "gain_db": np.ones(50)}
+    plain = curves_picture(curves)
+    limit = Limit(measurement=id, unit=unit, **bounds)
+    assert curves_picture(curves, limits=[limit]) != plain
+    assert curves_picture(curves, limits=[replace(limit, measurement="step.tau")]) == plain
 
 
 def test_a_run_that_broke_off_says_so(tmp_path: Path):

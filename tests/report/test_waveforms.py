@@ -1,11 +1,13 @@
 import base64
+import json
 import zlib
 
 import numpy as np
 import pytest
 
 from emgsim.recording import Channel, Recording
-from emgsim.report.waveforms import LOST, packed
+from emgsim.report.material import Material
+from emgsim.report.waveforms import LOST, packed, viewer_json
 
 
 def recording(samples_uv: np.ndarray) -> Recording:
@@ -56,3 +58,27 @@ def test_a_recording_in_which_all_is_lost_can_be_packed() -> None:
     """A dead link leaves NaN only."""
     trace = packed(recording(np.full(5000, np.nan)), budget=10)
     assert np.isnan(unpacked(trace)).all()
+
+
+def test_steps_become_coarse_before_samples_are_left_out() -> None:
+    """Between the two budgets all samples stay, in steps of half a microvolt."""
+    samples_uv = 50 * np.random.default_rng(1).standard_normal(20_000)
+    n_fine = len(packed(recording(samples_uv))["data"])
+    trace = packed(recording(samples_uv), budget=n_fine - 1)
+    assert (trace["block"], trace["step_uv"]) == (1, 0.5)
+    assert np.max(np.abs(unpacked(trace) - samples_uv)) <= 0.2501
+
+
+def test_what_a_short_recording_leaves_goes_to_a_long_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A budget that fits both is not cut in halves."""
+    monkeypatch.setattr("emgsim.report.waveforms.LEAST_BUDGET", 1)
+    rng = np.random.default_rng(1)
+    both = {"loopback": recording(50 * rng.standard_normal(40_000)),
+            "truth": recording(50 * rng.standard_normal(5_000))}  # fmt: skip
+    needed = sum(len(packed(one)["data"]) for one in both.values())
+    data = json.loads(viewer_json(Material(recordings=both), budget=needed + 10))
+    assert [(t["path"], t["block"], t["step_uv"]) for t in data["traces"]] == [
+        ("loopback", 1, 0.25), ("truth", 1, 0.25)]  # fmt: skip
+    assert sum(len(t["data"]) for t in data["traces"]) <= needed + 10

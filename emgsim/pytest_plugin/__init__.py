@@ -9,66 +9,27 @@ before a rig is named.
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from emgsim.pytest_plugin.baselines import answer, compared, propose
+from emgsim.pytest_plugin.bench import Bench, identity, refusals, run_file
+from emgsim.pytest_plugin.markers import MARKERS, has_feature, quarantine, refuse_energising
+
 if TYPE_CHECKING:
     from emgsim.bench.rig import Rig
     from emgsim.bench.station import Station
-    from emgsim.records.record import RunRecord
+    from emgsim.regression.check import Checked
     from emgsim.verdict import Measurement
 
 SCHEMAS = ("emgsim.scenario/", "emgsim.examination/")
-MARKERS = (
-    "needs(*features): skip unless the rig has them: 'bench', 'virtual', 'switch', "
-    "'state:NAME', 'channels>=2', 'rate_hz>=10000'",
-    "energises(max_mv=None): drives the device; on a real rig only with --allow-energise",
-    "metrology(id): which test of the amplifier it stands for; kept with the result",
-    "quarantine(until, issue): may fail until that date, written 2026-12-31; then it must pass",
-)
-NAMES = {"channels": "n_channels", "rate_hz": "rate_hz", "range_uv": "range_uv"}
-CONDITION = re.compile(r"(\w+)\s*>=\s*([\d.]+)")
 FAILED = ("fail", "conditional_fail", "inconclusive")
-
-
-@dataclass
-class Bench:
-    """The rig of this worker: opened when a test first asks, closed before a scenario runs.
-
-    ``broken`` is why nothing more is tried on it.
-    """
-
-    rig: Rig
-    out: Path
-    broken: str = ""
-    runs: dict[str, list[Path]] = field(default_factory=dict)  # folders, by scenario
-    told: list[tuple[str, Measurement]] = field(default_factory=list)  # with the item's id
-    _opened: Any = None
-    _station: Station | None = None
-
-    def station(self) -> Station:
-        """Return the opened rig, opening it if need be."""
-        from emgsim.bench.station import open_station
-
-        if self._station is None:
-            self._opened = open_station(self.rig, seed=0, run_id="pytest")
-            self._station = self._opened.__enter__()
-        return self._station
-
-    def close(self) -> None:
-        """Switch the output off and give the rig back."""
-        opened, self._opened, self._station = self._opened, None, None
-        if opened is not None:
-            opened.__exit__(None, None, None)
 
 
 BENCH = pytest.StashKey[Bench]()
@@ -95,16 +56,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="seed of each scenario, in place of its own; may be given often",
     )
     group.addoption("--rig-out", type=Path, default=Path("reports/runs"), help="folder of the runs")
+    group.addoption(
+        "--detector",
+        default="",
+        help="algorithm under test, as of `emgsim run`; also emgsim_detector in the configuration",
+    )
+    group.addoption(
+        "--detector-timeout-s", type=float, default=600.0, help="how long it may take for one path"
+    )
     group.addoption("--rig-dry-run", action="store_true", help="foresee playbacks, drive nothing")
     group.addoption("--allow-energise", action="store_true", help="let tests drive a real rig")
     group.addoption(
         "--golden",
-        choices=("check", "off"),
+        choices=("check", "propose", "off"),
         default="off",
-        help="compare the runs of each scenario with the baseline named <scenario>-<rig>",
+        help="compare the runs of each scenario with the baseline named <scenario>-<rig>, or "
+        "propose them in its place; `emgsim golden approve` is a step of its own",
     )
     group.addoption("--golden-folder", type=Path, default=Path("reports/baselines"))
     parser.addini("emgsim_rig", "shipped name or path of the rig file", default="")
+    parser.addini("emgsim_detector", "algorithm under test: a name or a command", default="")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -113,14 +84,32 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     name = _rig_of_worker(config)
     if name:
-        from emgsim.bench.rig import load_rig
-        from emgsim.errors import EmgsimError
+        config.stash[BENCH] = _bench_of_worker(config, name)
 
-        try:
-            rig = load_rig(name)
-        except EmgsimError as error:
-            raise pytest.UsageError(f"--rig {name}: {error}") from error
-        config.stash[BENCH] = Bench(rig, config.getoption("--rig-out"))
+
+def _bench_of_worker(config: pytest.Config, name: str) -> Bench:
+    """Read the rig's file and find the detector; open nothing.
+
+    Raises
+    ------
+    UsageError
+        If one of them is not there, or has mistakes.
+    """
+    from emgsim.bench.rig import load_rig
+    from emgsim.detectors import BUILT_IN, find_detector
+    from emgsim.errors import EmgsimError
+
+    detector = config.getoption("--detector") or str(config.getini("emgsim_detector")) or BUILT_IN
+    timeout_s = config.getoption("--detector-timeout-s")
+    try:
+        rig = load_rig(name)
+    except EmgsimError as error:
+        raise pytest.UsageError(f"--rig {name}: {error}") from error
+    try:
+        find_detector(detector, timeout_s=timeout_s)
+    except EmgsimError as error:
+        raise pytest.UsageError(str(error)) from error
+    return Bench(rig, config.getoption("--rig-out"), detector, timeout_s)
 
 
 def _rig_of_worker(config: pytest.Config) -> str:
@@ -177,7 +166,7 @@ def _module_of(path: Path, config: pytest.Config) -> types.ModuleType:
         baseline_check(path)
 
     module.test_scenario = test_scenario  # type: ignore[attr-defined]
-    if config.getoption("--golden") == "check":
+    if config.getoption("--golden") != "off":
         module.test_baseline = test_baseline  # type: ignore[attr-defined]
     return module
 
@@ -189,50 +178,32 @@ def scenario_run(
     """Run a scenario's file, each judged measurement as a result of its own."""
     bench = _bench(request.config)
 
-    def run_file(path: Path, seed: int | None) -> None:
+    def one_file(path: Path, seed: int | None) -> None:
         if request.config.getoption("--rig-dry-run"):
             with _plain_failures():
-                _foresee(path, seed, bench.rig)
+                refused = refusals(path, seed, bench.rig)
+            if refused:
+                pytest.fail("\n".join(refused), pytrace=False)
             return
         if bench.rig.kind == "bench" and not request.config.getoption("--allow-energise"):
             pytest.skip("drives a real rig: give --allow-energise")
-        folder, record = _run_file(path, seed, bench)
-        bench.runs.setdefault(path.stem, []).append(folder)
-        for name, value in _identity(folder, record, bench.rig).items():
-            request.node.user_properties.append((f"emgsim.{name}", value))
-        for one in record.measurements:
-            _keep(one, request.node)
-            if one.limit is None:
-                continue
-            bench.told.append((request.node.nodeid, one))
-            with subtests.test(one.id):
-                _judged(one, folder)
+        folder, record, ended = run_file(path, seed, bench)
+        if folder is not None and record is not None:
+            bench.runs.setdefault(path.stem, []).append(folder)
+            for name, value in identity(folder, record, bench).items():
+                request.node.user_properties.append((f"emgsim.{name}", value))
+            for one in record.measurements:
+                _keep(one, request.node)
+                if one.limit is None:
+                    continue
+                bench.told.append((request.node.nodeid, one))
+                with subtests.test(one.id):
+                    _judged(one, folder)
+        if ended is not None:
+            notes = getattr(ended, "__notes__", [])
+            pytest.fail("\n".join([str(ended), *notes]), pytrace=False)
 
-    return run_file
-
-
-def _run_file(path: Path, seed: int | None, bench: Bench) -> tuple[Path, RunRecord]:
-    """Run a scenario or an examination; a rig that breaks is not tried again."""
-    from emgsim.errors import InstrumentError, SafetyError
-
-    bench.close()  # a run opens the rig by itself
-    with _plain_failures():
-        try:
-            if _is_examination(path):
-                from emgsim.exam.examination import load_examination
-                from emgsim.running.examination import examine
-
-                exam = load_examination(path)
-                folder, of_exam = examine(exam, bench.rig, out=bench.out, seed=seed)
-                return folder, of_exam.run
-            from emgsim.running.run import run
-            from emgsim.scenario import load_scenario
-
-            return run(load_scenario(path), bench.rig, out=bench.out, seed=seed)
-        except (InstrumentError, SafetyError) as error:
-            bench.broken = f"rig {bench.rig.id} is broken since {path.stem}: {error.what}"
-            raise
-    raise AssertionError  # what was raised has failed the test
+    return one_file
 
 
 @contextmanager
@@ -244,44 +215,6 @@ def _plain_failures() -> Iterator[None]:
         yield
     except EmgsimError as error:
         pytest.fail(str(error), pytrace=False)
-
-
-def _foresee(path: Path, seed: int | None, rig: Rig) -> None:
-    """Tell whether a scenario would be played; drive nothing."""
-    from emgsim.bench.outlook import foresee
-    from emgsim.bench.outlook_text import verdict_line
-    from emgsim.bench.program import program_for
-    from emgsim.scenario import load_scenario
-    from emgsim.simulation import simulate
-
-    if _is_examination(path):
-        from emgsim.exam.examination import load_examination
-
-        exam = load_examination(path).on(None)
-        scenarios = [exam.scenario(one) for one in exam.muscles]
-    else:
-        scenarios = [load_scenario(path)]
-    for one in scenarios:
-        recording, _ = simulate(one, seed=seed, for_playing=True)
-        program = program_for(recording, rig.profile.band_hz[1])
-        outlook = foresee(program, rig, name=f"scenario {one.id}")
-        if not outlook.would_be_played:
-            pytest.fail(f"{one.id}: {verdict_line(outlook)}", pytrace=False)
-
-
-def _is_examination(path: Path) -> bool:
-    return "emgsim.examination/" in path.read_text(encoding="utf-8")
-
-
-def _identity(folder: Path, record: RunRecord, rig: Rig) -> dict[str, object]:
-    device = record.identities.get("device", {})
-    return {
-        "run_id": record.run_id,
-        "folder": str(folder),
-        "rig": rig.id,
-        "device_serial": device.get("serial", ""),
-        "device_firmware": device.get("firmware", ""),
-    }
 
 
 def _keep(one: Measurement, item: pytest.Item) -> None:
@@ -314,36 +247,41 @@ def _judged(one: Measurement, folder: Path | None = None) -> None:
 def baseline_check(
     request: pytest.FixtureRequest, subtests: pytest.Subtests
 ) -> Callable[[Path], None]:
-    """Compare the runs of a scenario with its baseline; it has run before, in the same file."""
+    """Compare the runs of a scenario with its baseline, or propose them in its place.
+
+    They were made before, in the same file.
+    """
     bench, folder = _bench(request.config), request.config.getoption("--golden-folder")
 
     def check(path: Path) -> None:
-        from emgsim.records.folders import record_table
-        from emgsim.regression.baseline import find_baseline, load_baseline
-        from emgsim.regression.check import checked_runs
+        from emgsim.regression.baseline import PROPOSED
 
         name = f"{path.stem}-{bench.rig.id}"
         runs = bench.runs.get(path.stem, [])
-        if not (folder / f"{name}.toml").is_file():
-            pytest.skip(f"there is no baseline {name} in {folder}")
+        is_there = [(folder / part / f"{name}.toml").is_file() for part in ("", PROPOSED)]
+        if not any(is_there):
+            pytest.skip(f"there is no baseline {name} in {folder}; `emgsim golden propose` one")
         if not runs:
             pytest.skip("no run of this scenario to compare")
         with _plain_failures():
-            baseline = load_baseline(find_baseline(name, folder))
-            rows = checked_runs(baseline, [record_table(run) for run in runs])
+            if request.config.getoption("--golden") == "propose":
+                bench.proposals.append(propose(name, folder, runs))
+                return
+            rows = compared(name, folder, runs)
+        bench.compared += rows
         for row in rows:
             with subtests.test(row.id):
-                found = row.comparison
-                said = (
-                    f"{found.difference:+.4g} {row.unit} ({found.low:+.4g} .. {found.high:+.4g}), "
-                    f"margin {found.margin:g}"
-                )
-                if found.answer == "changed":
-                    pytest.fail(f"changed: {row.id} by {said}", pytrace=False)
-                if found.answer == "not enough data":
-                    pytest.skip(f"not enough data: {row.id} by {said}; run more seeds")
+                _answered(row)
 
     return check
+
+
+def _answered(row: Checked) -> None:
+    """Fail the running part of a test if a measurement has changed or is no longer there."""
+    if row.note or row.comparison.answer == "changed":
+        pytest.fail(answer(row), pytrace=False)
+    if row.comparison.answer == "not enough data":
+        pytest.skip(f"{answer(row)}; run more seeds")
 
 
 # -- fixtures for tests of your own ----------------------------------------------------------------
@@ -444,7 +382,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     bench = config.stash.get(BENCH, None)
     for item in items:
         for marker in item.iter_markers("quarantine"):
-            _quarantine(item, marker)
+            quarantine(item, marker)
         for marker in item.iter_markers("metrology"):
             item.user_properties.append(("emgsim.metrology", ", ".join(map(str, marker.args))))
         if bench is None:
@@ -453,65 +391,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             str(feature)
             for marker in item.iter_markers("needs")
             for feature in marker.args
-            if not _has(bench.rig, str(feature))
+            if not has_feature(bench.rig, str(feature))
         ]
         if missing:
             reason = f"rig {bench.rig.id} has not {' and '.join(missing)}"
             item.add_marker(pytest.mark.skip(reason=reason))
         energises = item.get_closest_marker("energises")
         if energises is not None:
-            _refuse_energising(item, energises, bench.rig, config.getoption("--allow-energise"))
-
-
-def _quarantine(item: pytest.Item, marker: pytest.Mark) -> None:
-    """Let a test fail until a date; afterwards it is a test like the others, and says why."""
-    until, issue = str(marker.kwargs.get("until", "")), str(marker.kwargs.get("issue", ""))
-    try:
-        ends = date.fromisoformat(until)
-    except ValueError as error:
-        raise pytest.UsageError(
-            f"{item.nodeid}: quarantine needs until='YYYY-MM-DD', got {until!r}"
-        ) from error
-    if not issue:
-        raise pytest.UsageError(f"{item.nodeid}: quarantine needs issue='...', which explains it")
-    if datetime.now(UTC).date() <= ends:
-        reason = f"in quarantine until {ends}: {issue}"
-        item.add_marker(pytest.mark.xfail(reason=reason, strict=False))
-    else:
-        item.user_properties.append(("emgsim.quarantine", f"expired on {ends}: {issue}"))
-
-
-def _has(rig: Rig, feature: str) -> bool:
-    """Tell whether a rig has a feature.
-
-    Raises
-    ------
-    UsageError
-        If there is no such feature.
-    """
-    if feature in ("bench", "virtual"):
-        return rig.kind == feature
-    if feature == "switch":
-        return rig.switch is not None
-    if feature.startswith("state:"):
-        return feature.removeprefix("state:") in {"through", *rig.fixture.states}
-    found = CONDITION.fullmatch(feature)
-    if found is None or found[1] not in NAMES:
-        raise pytest.UsageError(
-            f"needs({feature!r}): there is 'bench', 'virtual', 'switch', 'state:NAME', and "
-            f"NAME>=NUMBER of {', '.join(NAMES)}"
-        )
-    return float(getattr(rig.profile, NAMES[found[1]])) >= float(found[2])
-
-
-def _refuse_energising(item: pytest.Item, marker: pytest.Mark, rig: Rig, is_allowed: bool) -> None:
-    most_mv = marker.kwargs.get("max_mv")
-    if rig.kind == "bench" and not is_allowed:
-        item.add_marker(pytest.mark.skip(reason="drives a real rig: give --allow-energise"))
-    elif most_mv is not None and most_mv > rig.limits.device_differential_mv_pk:
-        limit_mv = rig.limits.device_differential_mv_pk
-        reason = f"needs {most_mv:g} mV at the device, rig {rig.id} allows {limit_mv:g}"
-        item.add_marker(pytest.mark.skip(reason=reason))
+            refuse_energising(item, energises, bench.rig, config.getoption("--allow-energise"))
 
 
 # -- what is told at the end -----------------------------------------------------------------------
@@ -520,9 +407,9 @@ def _refuse_energising(item: pytest.Item, marker: pytest.Mark, rig: Rig, is_allo
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Print every judged measurement that does not pass, and where the runs are."""
+    """Print what does not pass, what is not as its baseline, and where the runs are."""
     bench = config.stash.get(BENCH, None)
-    if bench is None or not (bench.told or bench.runs):
+    if bench is None or not (bench.told or bench.runs or bench.compared):
         return
     terminalreporter.section(f"rig {bench.rig.id}")
     poor = [(node, one) for node, one in bench.told if one.verdict != "pass"]
@@ -534,6 +421,16 @@ def pytest_terminal_summary(
             f"{one.verdict.replace('_', ' '):<17} {one.id:<40} {one.value:>10.4g} {one.unit:<5} "
             f"{one.limit}   {node}"
         )
+    if bench.compared:
+        n = sum(row.comparison.answer == "equivalent" for row in bench.compared)
+        terminalreporter.write_line(
+            f"{len(bench.compared)} compared with baselines, {n} equivalent"
+        )
+    for row in bench.compared:
+        if row.comparison.answer != "equivalent":
+            terminalreporter.write_line(answer(row))
+    for path in bench.proposals:
+        terminalreporter.write_line(f"proposed {path}; approve it with `emgsim golden approve`")
     for folders in bench.runs.values():
         for folder in folders:
             terminalreporter.write_line(f"run {folder}")
