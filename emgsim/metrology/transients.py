@@ -245,7 +245,11 @@ def _rise_s(times_s: Floats, curve: Floats) -> float:
 
 
 def _corners_hz(saw: Seen, stimulus: Stimulus, setup: Setup) -> Floats:
-    """Return the lower corner as each step sees it, shape ``(n_steps,)``."""
+    """Return the lower corner as each step sees it, shape ``(n_steps,)``.
+
+    Pseudo-values (Quenouille 1956): what all steps together say less what all but one do. A step
+    alone can hardly tell late from large, as an exponential's slope is as its value.
+    """
     declared, facts = declared_band(setup), stimulus.segments[0].facts
     n = int(facts["n_edges"])
     edges_s = np.array([facts[f"edge_{k}_s"] for k in range(n)])
@@ -254,17 +258,21 @@ def _corners_hz(saw: Seen, stimulus: Stimulus, setup: Setup) -> Floats:
     apart_s = edges_s[1] - edges_s[0]
     gone = (step >= 0) & (since_s > LOW_PASS_GONE / declared.lowpass_hz) & (since_s < apart_s)
     times_s, uv, step = saw.times_s[gone], saw.uv[gone], step[gone]
-    corner_hz, found = declared.highpass_hz, np.zeros(n)
+    corner_hz = declared.highpass_hz
     for _ in range(4):
         rows = _sensitivities(stimulus, setup, times_s, corner_hz)
         change = np.linalg.solve(rows @ rows.T, rows @ uv)
         corner_hz *= math.exp(float(np.clip(change[1] / change[0], -0.5, 0.5)))
     rows = _sensitivities(stimulus, setup, times_s, corner_hz)
-    for k in range(n):
-        own = rows[:, step == k]
-        change = np.linalg.solve(own @ own.T, own @ uv[step == k])
-        found[k] = corner_hz * (1 + change[1] / change[0])
-    return found
+    parts = [(rows[:, step == k], uv[step == k]) for k in range(n)]
+    normal = np.array([own @ own.T for own, _ in parts])
+    right = np.array([own @ said for own, said in parts])
+    changes = np.linalg.solve(
+        np.concatenate([[normal.sum(axis=0)], normal.sum(axis=0) - normal]),
+        np.concatenate([[right.sum(axis=0)], right.sum(axis=0) - right])[..., None],
+    )[..., 0]
+    by_all, *by_others = changes[:, 1] / changes[:, 0]
+    return np.asarray(corner_hz * (1 + n * by_all - (n - 1) * np.array(by_others)))
 
 
 def _sensitivities(stimulus: Stimulus, setup: Setup, times_s: Floats, corner_hz: float) -> Floats:

@@ -151,3 +151,13 @@ def test_what_the_last_pulse_leaves_behind_is_played_to_its_end(
     (reading,) = transients.impulse_undershoot(Measuring(bench))
     assert reading.value < 0.1
     assert reading.expanded < 0.2
+
+
+def test_no_single_step_makes_a_time_constant_stray(synthetic: Any, declared: Any) -> None:
+    """In loud noise a step alone takes late for large; all of them together do not."""
+    setup = declared(rate_hz=5_000.0, band_hz=(20.0, 1_000.0), orders=(1, 2))
+    for seed in range(6):
+        bench = synthetic(setup=setup, noise_uv=5.0, seed=seed)
+        (reading,) = transients.step_tau(Measuring(bench))
+        assert reading.value == pytest.approx(1e3 / (2 * math.pi * 20), abs=2 * reading.expanded)
+        assert reading.expanded < 0.02
