@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import tomllib
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -226,6 +226,9 @@ def _keep(one: Measurement, item: pytest.Item) -> None:
     if one.limit is not None:
         kept |= {"limit": str(one.limit), "verdict": one.verdict}
     item.user_properties += [(f"measurement.{one.id}.{k}", value) for k, value in kept.items()]
+    item.user_properties += [
+        ("requirement", id) for id in (one.limit.requirements if one.limit is not None else ())
+    ]
 
 
 def _judged(one: Measurement, folder: Path | None = None) -> None:
@@ -341,10 +344,11 @@ def capture(station: Station) -> Any:
 def measure(request: pytest.FixtureRequest) -> Callable[..., Measurement]:
     """Record a measured value, and fail the test if it does not hold its limits.
 
-    ``measure(id, value, unit, *, low=None, high=None, uncertainty=0.0)``: the verdict is that of
-    ILAC-G8, with the expanded uncertainty as guard band.
+    ``measure(id, value, unit, *, low=None, high=None, uncertainty=0.0, requirement=())``: the
+    verdict is that of ILAC-G8, with the expanded uncertainty as guard band; a requirement's id, or
+    several, says what the limit verifies.
     """
-    from emgsim.verdict import Limit, Measurement, judge
+    from emgsim.verdict import Limit, Measurement, judge, requirement_ids
 
     def record(
         id: str,
@@ -354,6 +358,7 @@ def measure(request: pytest.FixtureRequest) -> Callable[..., Measurement]:
         low: float | None = None,
         high: float | None = None,
         uncertainty: float = 0.0,
+        requirement: str | Iterable[str] = (),
     ) -> Measurement:
         one = Measurement(
             id=id,
@@ -363,7 +368,14 @@ def measure(request: pytest.FixtureRequest) -> Callable[..., Measurement]:
             high=value + uncertainty if uncertainty else None,
         )
         if low is not None or high is not None:
-            limit = Limit(measurement=id, low=low, high=high, unit=unit, source=request.node.nodeid)
+            limit = Limit(
+                measurement=id,
+                low=low,
+                high=high,
+                unit=unit,
+                source=request.node.nodeid,
+                requirements=requirement_ids(requirement),
+            )
             one = judge(one, limit)
             if BENCH in request.config.stash:
                 request.config.stash[BENCH].told.append((request.node.nodeid, one))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -21,6 +22,7 @@ from emgsim.errors import InputError, UsageError
 
 PROPOSED = "proposed"  # the folder in it, of what nobody has approved yet
 SCHEMA = "emgsim.baseline/1"
+NAME = r"[a-z0-9_.-]+"
 PASSED = ("pass", "conditional_pass", "not_judged")
 
 Table = dict[str, Any]
@@ -45,7 +47,7 @@ class Baseline(_Part):
     """The measurements of runs that are alike but for their seeds."""
 
     format: Annotated[Literal["emgsim.baseline/1"], Field(alias="schema")]
-    id: str = Field(pattern=r"^[a-z0-9_.-]+$")
+    id: str = Field(pattern=f"^{NAME}$")
     scenario: str
     rig: str
     device: str = ""  # maker, model and firmware
@@ -106,11 +108,16 @@ def proposed(
     Raises
     ------
     UsageError
-        If a run did not pass, the runs are not alike, two have the same seed, or a measurement is
-        in none of them.
+        If the name is none, a run did not pass, the runs are not alike, two have the same seed, or
+        a measurement is in none of them.
     """
     if not records:
         raise UsageError("a baseline needs runs, got none")
+    if not re.fullmatch(NAME, name):
+        raise UsageError(
+            "a baseline's name is of small letters, digits, dots, hyphens and underscores, "
+            f"got {name!r}"
+        )
     _refuse_unlike(records)
     for record in records:
         if record.get("status") != "completed" or record.get("verdict") not in PASSED:

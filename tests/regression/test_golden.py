@@ -92,6 +92,16 @@ def test_what_failed_becomes_no_baseline(run: Make, golden: Callable[..., int], 
     assert "did not pass: completed, fail" in capsys.readouterr().err
 
 
+def test_a_name_that_is_no_file_of_ours_is_refused(
+    golden: Callable[..., int], old: list[Path], capsys
+) -> None:
+    """Before anything is written, and saying of what a name is made."""
+    assert golden("propose", "Bad Name", *old, "--margin", f"{F1}=0.05") == 2
+    assert "small letters, digits, dots, hyphens and underscores, got 'Bad Name'" in (
+        capsys.readouterr().err
+    )
+
+
 def test_runs_of_one_seed_tell_nothing_of_the_scatter(
     run: Make, golden: Callable[..., int], capsys
 ) -> None:

@@ -129,7 +129,8 @@ def test_a_measured_value_is_judged_and_kept(pytester: pytest.Pytester) -> None:
     """Outside its limit it fails; inside, its value and verdict are properties of the result."""
     pytester.makepyfile(
         """
-        def test_good(measure): measure("gain", 1.01, "1", low=0.9, high=1.1, uncertainty=0.01)
+        def test_good(measure):
+            measure("gain", 1.01, "1", low=0.9, high=1.1, uncertainty=0.01, requirement="SRS-042")
         def test_bad(measure): measure("gain", 1.2, "1", low=0.9, high=1.1)
         def test_free(measure): measure("noise", 0.6, "uV")
         """
@@ -139,6 +140,7 @@ def test_a_measured_value_is_judged_and_kept(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*fail: gain = 1.2 1, must be 0.9 .. 1.1*", "*2 measurements*"])
     text = (pytester.path / "junit.xml").read_text()
     assert '<property name="measurement.gain.verdict" value="pass"' in text
+    assert '<property name="requirement" value="SRS-042"' in text
     assert '<property name="measurement.noise.value" value="0.6"' in text
 
 
