@@ -95,8 +95,13 @@ ALLOWED: dict[str, set[str]] = {
     # Above the runs: it makes them, and pools what they say.
     "campaigns": PURE | READING | {"bench", "detectors", "exam", "files", "measures", "records",
                                    "report", "running", "scenario", "scoring"},
-    "cli": PURE | READING | {"analysis", "bench", "campaigns", "detectors", "exam", "files",
-                             "gallery", "instruments.drivers", "records", "references",
+    # Sets of recordings: simulated, played in process, written; nothing of a run or of a wire.
+    "dataset": PURE | READING | {"analysis.interference", "artefacts", "bench.levels",
+                                 "bench.program", "bench.rig", "exam", "files", "instruments.base",
+                                 "instruments.generator_waveforms", "physiology", "placing",
+                                 "plant", "records", "scenario", "simulation"},
+    "cli": PURE | READING | {"analysis", "bench", "campaigns", "dataset", "detectors", "exam",
+                             "files", "gallery", "instruments.drivers", "records", "references",
                              "regression", "report", "running", "scenario", "schemas", "scoring",
                              "simulation"},
     # The published forms of the files: of each room's own model.
@@ -188,7 +193,7 @@ def test_a_pure_room_touches_nothing_outside(module):
 @pytest.mark.parametrize(("library", "rooms"), [
     ("pyvisa", "instruments"), ("serial", "instruments"), ("cyclopts", "cli"),
     ("simpy", "plant exam"), ("jinja2", "report"), ("matplotlib", "report"),
-    ("hypothesis", "testing"),
+    ("hypothesis", "testing"), ("zarr", "dataset"), ("pynwb", "dataset"),
 ])
 def test_a_library_lives_in_its_rooms(library, rooms):
     """What only one room needs, only that room imports."""

@@ -47,7 +47,7 @@ def signatures() -> dict[str, str]:
 
 def commands() -> dict[str, list[str]]:
     """Return each command with its options, as the command line knows them."""
-    from emgsim.cli import app, campaigns, golden, rigs, runs
+    from emgsim.cli import app, campaigns, dataset, golden, rigs, runs
 
     def options(command) -> list[str]:
         arguments = command.assemble_argument_collection()
@@ -55,7 +55,7 @@ def commands() -> dict[str, list[str]]:
 
     found = {}
     groups = {"rig": rigs.app, "runs": runs.app, "golden": golden.app,
-              "campaign": campaigns.app}
+              "campaign": campaigns.app, "dataset": dataset.app}
     for prefix, parent in [("", app), *((f"{name} ", group) for name, group in groups.items())]:
         for name in parent:
             if not name.startswith("-") and name not in groups:

@@ -11,7 +11,7 @@ import traceback
 
 from cyclopts import App, CycloptsError
 
-from emgsim.cli import campaigns, golden, playing, recordings, rigs, runs
+from emgsim.cli import campaigns, dataset, golden, playing, recordings, rigs, runs
 from emgsim.cli.history import history
 from emgsim.cli.metrology import metrology
 from emgsim.cli.pages import report
@@ -53,6 +53,7 @@ for command in (
 app.command(list_, name="list")
 app.command(rigs.app)
 app.command(campaigns.app)
+app.command(dataset.app)
 app.command(golden.app)
 app.command(runs.app)
 

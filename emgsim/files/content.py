@@ -214,6 +214,17 @@ def truth_of(marks: Sequence[Mark], recording: Recording) -> Truth | None:
     )
 
 
+def truth_of_channels(truth: Truth, kept: Sequence[int]) -> Truth:
+    """Return the truth with the potentials of the kept channels alone, in that order."""
+    return replace(
+        truth,
+        units=tuple(replace(u, muap_uv=u.muap_uv[:, kept]) for u in truth.units),
+        spontaneous=tuple(
+            replace(s, potential_uv=s.potential_uv[:, kept]) for s in truth.spontaneous
+        ),
+    )
+
+
 def _unit(id: int, times_s: Floats, recording: Recording) -> MotorUnit:
     return MotorUnit(
         id=id,

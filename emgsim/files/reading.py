@@ -7,17 +7,26 @@ from dataclasses import replace
 from pathlib import Path
 
 from emgsim.errors import InputError
-from emgsim.files.content import Content, places, recording_of, truth_of
+from emgsim.files.bids import bids_root, read_bids
+from emgsim.files.content import Content, places, recording_of, truth_of, truth_of_channels
 from emgsim.files.edf import BDF_MAGIC, EDF_MAGIC, read_edf
 from emgsim.files.npz import read_npz
+from emgsim.files.otb_mat import HDF5_MAGIC, read_otb_mat
+from emgsim.files.otb_mat import MAGIC as MAT_MAGIC
 from emgsim.files.wav import MAGIC as WAV_MAGIC
 from emgsim.files.wav import read_wav
 from emgsim.files.wfdb import HEADER, read_wfdb
 from emgsim.recording import Recording, Truth
 
 NPZ_MAGIC = b"PK"
-BY_BYTES = {EDF_MAGIC: read_edf, BDF_MAGIC: read_edf, WAV_MAGIC: read_wav}
-FORMATS = "npz, EDF or BDF, WAV, or a WFDB header (.hea)"
+BY_BYTES = {
+    EDF_MAGIC: read_edf,
+    BDF_MAGIC: read_edf,
+    WAV_MAGIC: read_wav,
+    MAT_MAGIC: read_otb_mat,
+    HDF5_MAGIC: read_otb_mat,
+}
+FORMATS = "npz, EDF or BDF, WAV, MATLAB of OTBiolab+, a WFDB header (.hea), or one of a BIDS tree"
 
 
 def read_recording(
@@ -28,7 +37,8 @@ def read_recording(
     Parameters
     ----------
     path
-        An .npz, EDF, EDF+, BDF, BDF+ or WAV file, or a WFDB record's header or signal file.
+        An .npz, EDF, EDF+, BDF, BDF+ or WAV file, a MATLAB export of OTBiolab+, a WFDB record's
+        header or signal file, or a recording of a BIDS tree, whose sidecars are then read too.
     channels
         Names of those wanted, in this order. Without any: every voltage at the highest rate.
     scale_uv_per_unit
@@ -47,8 +57,10 @@ def read_recording(
         If the file is missing, of no known format, damaged, cut off, or not in volts.
     """
     try:
-        if path.suffix != HEADER and _magic(path).startswith(NPZ_MAGIC):
+        if not path.is_dir() and path.suffix != HEADER and _magic(path).startswith(NPZ_MAGIC):
             return _from_npz(path, channels, scale_uv_per_unit)
+        if bids_root(path) is not None:
+            return read_bids(path, channels=channels, scale_uv_per_unit=scale_uv_per_unit)
         content = _content(path)
         recording = recording_of(content, channels, scale_uv_per_unit)
         return recording, truth_of(content.marks, recording)
@@ -106,14 +118,4 @@ def _from_npz(
         samples_uv=recording.samples_uv[:, kept],
         channels=tuple(recording.channels[k] for k in kept),
     )
-    return recording, None if truth is None else _truth_of_channels(truth, kept)
-
-
-def _truth_of_channels(truth: Truth, kept: list[int]) -> Truth:
-    return replace(
-        truth,
-        units=tuple(replace(u, muap_uv=u.muap_uv[:, kept]) for u in truth.units),
-        spontaneous=tuple(
-            replace(s, potential_uv=s.potential_uv[:, kept]) for s in truth.spontaneous
-        ),
-    )
+    return recording, None if truth is None else truth_of_channels(truth, kept)

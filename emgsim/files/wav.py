@@ -1,7 +1,12 @@
-"""Sound files (RIFF WAVE), whose samples are a share of full scale and know no microvolts."""
+"""Sound files (RIFF WAVE), whose samples are a share of full scale and know no microvolts.
+
+Those that emgsim writes tell it in their comment: full scale in microvolts, and the rate, which
+there need be no whole number.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,10 +19,11 @@ Floats = NDArray[np.float64]
 MAGIC = b"RIFF"
 FULL_SCALE = "full scale"
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
+OURS = re.compile(rb"emgsim: full scale ([0-9]{1,9}) uV, rate ([0-9]{1,10}(?:\.[0-9]{1,20})?) Hz\0")
 
 
 def read_wav(data: bytes) -> Content:
-    """Read a file's bytes; each channel in parts of full scale, -1 to 1.
+    """Read a file's bytes; each channel in parts of full scale, -1 to 1, or in microvolts if told.
 
     PCM of 8, 16, 24 and 32 bits and floats of 32 and 64 bits, plain or extensible.
 
@@ -39,9 +45,12 @@ def read_wav(data: bytes) -> Content:
     if len(chunks[b"data"]) % frame:
         raise ValueError(f"{len(chunks[b'data'])} bytes of samples are no whole frames of {frame}")
     values = _values(chunks[b"data"], coding, bits).reshape(-1, n_channels)
+    unit, ours = FULL_SCALE, OURS.search(chunks.get(b"LIST", b""))
+    if ours is not None and abs(float(ours[2]) - rate_hz) <= 0.5:  # else another program changed it
+        values, unit, rate_hz = values * float(ours[1]), "uV", float(ours[2])
     return Content(
         signals=tuple(
-            Signal(name=f"channel {k + 1}", unit=FULL_SCALE, rate_hz=rate_hz, values=values[:, k])
+            Signal(name=f"channel {k + 1}", unit=unit, rate_hz=rate_hz, values=values[:, k])
             for k in range(n_channels)
         )
     )

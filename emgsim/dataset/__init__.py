@@ -1,0 +1,1 @@
+"""Datasets: many simulated recordings with their truth, planned, made, checked and described."""

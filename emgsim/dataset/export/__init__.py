@@ -1,0 +1,1 @@
+"""A dataset in other people's formats: EMG-BIDS with BDF+, Zarr shards, NWB, WAV."""

@@ -1,0 +1,87 @@
+"""The labels of an item: what a reader or an algorithm is to find, as plain JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from emgsim.dataset.made import Item
+from emgsim.dataset.plan import Source
+from emgsim.dataset.stems import NEAR_UV, is_near
+from emgsim.recording import Event, MotorUnit, Truth
+from emgsim.scenario import Scenario
+
+if TYPE_CHECKING:
+    from emgsim.exam.examination import MuscleExam
+
+Row = dict[str, Any]
+
+ARTEFACT = "artefact."
+EFFORT = ("rest", "contraction")
+
+
+def labels_of(
+    item: Item, source: Source, scenario: Scenario, truth: Truth, exam: MuscleExam | None
+) -> Row:
+    """Return the labels of an item.
+
+    What was not simulated is null: a simulated muscle has no side, and a scenario that names no age
+    has none. ``expected`` is what an examination's file says that its findings must be.
+    """
+    muscle = scenario.muscle
+    electrode = scenario.electrode.model_dump(mode="json", exclude={"tip", "moves", "seek"})
+    return {
+        "id": item.id,
+        "scenario": item.scenario,
+        "subject": item.subject,
+        "split": item.split,
+        "pair": item.pair,
+        "variant": item.variant,
+        "parameters": dict(item.parameters),
+        "muscle": muscle.name,
+        "side": None,
+        "age_years": source.age_years,
+        "conditions": [c.model_dump(mode="json") for c in scenario.conditions],
+        "is_healthy": not scenario.conditions,
+        "expected": {} if exam is None else dict(exam.shows),
+        "electrode": electrode,
+        "needle_start": dict(truth.needle),
+        "needle_path": [dict(place) for place in truth.needle_path],
+        "effort": [_span(e, "level_mvc") for e in truth.events if e.kind in EFFORT],
+        "artefacts": [_span(e, "grade") for e in truth.events if e.kind.startswith(ARTEFACT)],
+        "sites": _sites(scenario, truth),
+        "n_units": len(truth.units),
+        "n_near_units": sum(map(is_near, truth.units)),
+        "near_limit_uv": NEAR_UV,
+        "force_max_mvc": float(truth.force.max(initial=0.0)),
+        "tissue": muscle.medium.model_dump(mode="json") | {"temperature_c": muscle.temperature_c},
+        "rate_hz": scenario.acquisition.rate_hz,
+        "duration_s": scenario.duration_s,
+    }
+
+
+def _sites(scenario: Scenario, truth: Truth) -> list[Row]:
+    """Return what there is to find at each place at which the needle rested."""
+    if not truth.stays:
+        return [_site(0.0, scenario.duration_s, truth.units, truth)]
+    return [_site(stay.onset_s, stay.offset_s, stay.units, truth) for stay in truth.stays]
+
+
+def _site(onset_s: float, offset_s: float, units: Iterable[MotorUnit], truth: Truth) -> Row:
+    sources = {source.name for source in truth.spontaneous}
+    there = [e for e in truth.events if e.onset_s < offset_s and e.offset_s > onset_s]
+    near = [unit for unit in units if is_near(unit)]
+    return {
+        "onset_s": onset_s,
+        "offset_s": offset_s,
+        "n_near_units": len(near),
+        "spontaneous": [
+            _span(e, "grade") | {"source": e.source} for e in there if e.source in sources
+        ],
+    }
+
+
+def _span(event: Event, grade: str) -> Row:
+    kind = event.kind.removeprefix(ARTEFACT)
+    span = {"kind": kind, "onset_s": event.onset_s, "offset_s": event.offset_s}
+    return span if event.grade is None else {**span, grade: event.grade}
