@@ -96,6 +96,12 @@ def _campaign() -> Schema:
     return _written(Campaign)
 
 
+def _dataset() -> Schema:
+    from emgsim.dataset.plan import Plan
+
+    return _written(Plan)
+
+
 def _baseline() -> Schema:
     from emgsim.regression.baseline import Baseline
 
@@ -111,6 +117,7 @@ MAKERS: Mapping[str, Callable[[], Schema]] = {
     "rig": _rig,
     "device": _device,
     "campaign": _campaign,
+    "dataset": _dataset,
     "baseline": _baseline,
 }
 

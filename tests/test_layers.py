@@ -105,8 +105,8 @@ ALLOWED: dict[str, set[str]] = {
                              "regression", "report", "running", "scenario", "schemas", "scoring",
                              "simulation"},
     # The published forms of the files: of each room's own model.
-    "schemas": PURE | {"bench", "campaigns", "exam", "files", "instruments.profiles", "records",
-                       "regression", "scenario"},
+    "schemas": PURE | {"bench", "campaigns", "dataset", "exam", "files", "instruments.profiles",
+                       "records", "regression", "scenario"},
     # pytest's side of the command line.
     "pytest_plugin": PURE | {"bench", "detectors", "exam", "records", "regression", "running",
                              "scenario", "simulation"},

@@ -15,6 +15,7 @@ def schema(
         "rig",
         "device",
         "campaign",
+        "dataset",
         "baseline",
     ],
 ) -> int:
