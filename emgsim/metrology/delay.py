@@ -8,6 +8,7 @@ frequencies (of a converter, a buffer, a wire) looks like a late clock and is no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -92,7 +93,7 @@ def group_delay(measuring: Measuring) -> Sequence[Reading]:
 
 @dataclass(frozen=True)
 class _Fitted:
-    """Clock and filters, samples that got lost, and how loud noise is where marks sound."""
+    """Clock and filters, samples that got lost, and how loud noise is where marks are steep."""
 
     filtered: Filtered
     n_lost: int
@@ -122,29 +123,24 @@ def _fitted(measuring: Measuring, variance_s2: float) -> _Fitted:
     return _Fitted(
         filtered=filtered,
         n_lost=sum(loss.n_samples for loss in found.losses),
-        louder=_louder(whole, rate_hz, played, filtered, marks_s),
+        louder=_louder(whole, rate_hz, played, filtered),
     )
 
 
 def _louder(
-    samples: Floats,
-    rate_hz: float,
-    played: tuple[Floats, float],
-    found: Filtered,
-    marks_s: Sequence[tuple[float, float]],
+    samples: Floats, rate_hz: float, played: tuple[Floats, float], found: Filtered
 ) -> float:
-    """Return the rms of what is left where marks sound over that of all; at least 1.
+    """Return the rms of what is left where the waveform tells time over that of all; at least 1.
 
-    Jitter is loud where the waveform is steep, and only there it matters.
+    Jitter is loud where the waveform is steep, and there it matters most.
     """
     times_s = found.alignment.times_s(samples.size, rate_hz)
-    expected, _ = Waveform(*played, found.response).at(times_s)
-    left = samples - found.alignment.gain * expected
-    sounds = np.zeros(samples.size, np.bool_)
-    for begins_s, ends_s in marks_s:
-        sounds |= (times_s >= begins_s) & (times_s < ends_s)
-    rms, all_rms = (float(np.sqrt(np.nanmean(part**2))) for part in (left[sounds], left))
-    return max(1.0, rms / all_rms) if all_rms else 1.0
+    expected, slope = Waveform(*played, found.response).at(times_s)
+    square = (samples - found.alignment.gain * expected) ** 2
+    known = np.isfinite(square)
+    weight = slope[known] ** 2
+    mean = float(square[known].mean())
+    return max(1.0, math.sqrt(float(weight @ square[known] / weight.sum()) / mean)) if mean else 1.0
 
 
 PROCEDURES = (
