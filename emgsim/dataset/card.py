@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from emgsim.dataset import folder as place
-from emgsim.dataset.digests import dataset_sha256, file_sha256
+from emgsim.dataset.digests import dataset_sha256
 from emgsim.dataset.engine import in_bytes
 from emgsim.dataset.finishing import COLUMNS, done_rows
 from emgsim.dataset.items import Items
@@ -28,6 +28,7 @@ from emgsim.dataset.statistics import (
     values_by_class,
 )
 from emgsim.errors import InputError
+from emgsim.records.journal import digest
 
 CONTEXT: dict[str, Any] = {  # of Croissant 1.0, as its specification prints it
     "@language": "en", "@vocab": "https://schema.org/", "citeAs": "cr:citeAs",
@@ -98,7 +99,7 @@ def readme(folder: Path, items: Items, real: Sequence[Path] = ()) -> str:
     """Return the card for people, as Markdown."""
     plan = items.plan
     size = _Size()
-    digest = dataset_sha256(size.counted(done_rows(folder, items)))
+    sha256 = dataset_sha256(size.counted(done_rows(folder, items)))
     parts = [
         f"# {plan.title}\n",
         f"{plan.description.strip()}\n" if plan.description.strip() else "",
@@ -111,7 +112,7 @@ def readme(folder: Path, items: Items, real: Sequence[Path] = ()) -> str:
                 ["items", f"{size.n_items} of {items.n_subjects} simulated subjects"],
                 ["signal", f"{size.seconds / 3600:.3g} h, {in_bytes(size.n_bytes)}"],
                 ["formats", ", ".join(plan.formats)],
-                ["digest of all discharges", f"`{digest}`"],
+                ["digest of all discharges", f"`{sha256}`"],
                 ["plan", f"`{plan.digest}`; seed {plan.seed}"],
             ],
         ),
@@ -164,7 +165,7 @@ def croissant(folder: Path, items: Items) -> dict[str, Any]:
         {
             "@type": "cr:FileObject", "@id": place.INDEX, "name": place.INDEX,
             "contentUrl": place.INDEX, "encodingFormat": "text/tab-separated-values",
-            "sha256": file_sha256(index), "contentSize": f"{index.stat().st_size} B",
+            "sha256": digest(index), "contentSize": f"{index.stat().st_size} B",
         }
     ]  # fmt: skip
     for name in plan.formats:

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emgsim.recording import Truth
-
-CHUNK = 1 << 20  # bytes that are read at a time
 
 
 def ticks_ns(times_s: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -31,15 +28,6 @@ def events_sha256(truth: Truth) -> str:
     for name, times_s in trains:
         sha.update(f"{name} {times_s.size}\n".encode())
         sha.update(ticks_ns(times_s).tobytes())
-    return sha.hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file of any size."""
-    sha = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(CHUNK):
-            sha.update(block)
     return sha.hexdigest()
 
 

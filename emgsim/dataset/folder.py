@@ -30,6 +30,7 @@ from emgsim.dataset.items import Items
 from emgsim.dataset.plan import Plan, plan_from
 from emgsim.errors import InputError, UsageError
 from emgsim.records import provenance
+from emgsim.records.journal import sync
 
 Row = dict[str, Any]
 
@@ -161,15 +162,6 @@ def write_whole(path: Path, text: str) -> None:
     finally:
         part.unlink(missing_ok=True)
     sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Wait until the disk has a file, or the names in a folder."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 @contextmanager

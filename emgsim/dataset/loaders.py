@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emgsim.dataset.export.zarr_shards import zarr_package
 from emgsim.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class Shards:
             ]
         if not self._rows:
             raise _nothing(folder, recording, split)
-        _zarr()
+        zarr_package()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -169,7 +170,7 @@ class Shards:
         """Return a shard's array; it is opened once in every process that reads it."""
         if store not in self._arrays:
             try:
-                self._arrays[store] = _zarr().open_array(store / self._recording, mode="r")
+                self._arrays[store] = zarr_package().open_array(store / self._recording, mode="r")
             except (OSError, ValueError, KeyError) as error:
                 raise InputError(
                     f"cannot read the shard: {error}",
@@ -272,13 +273,3 @@ def _nothing(place: Path, recording: str, split: str) -> InputError:
         where=str(place),
         todo="name a recording and a split that the dataset has",
     )
-
-
-def _zarr() -> Any:
-    try:
-        import zarr
-    except ImportError as error:
-        raise UsageError(
-            "shards need the package zarr", todo='pip install "emgsim[zarr]"'
-        ) from error
-    return zarr

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from emgsim.dataset import folder as place
-from emgsim.dataset.digests import file_sha256
 from emgsim.dataset.finishing import finish
 from emgsim.dataset.items import Items
 from emgsim.errors import InputError, UsageError
+from emgsim.records.journal import digest, sync
 
 
 def merge(folders: Sequence[Path], out: Path | None = None) -> tuple[Path, int]:
@@ -89,7 +89,7 @@ def _bring(folder: Path, into: Path, id: str, done: place.Row) -> None:
     """Bring one item: all its files, then its ``.done``."""
     for name, said in done["files"].items():
         try:
-            is_whole = file_sha256(folder / name) == said["sha256"]
+            is_whole = digest(folder / name) == said["sha256"]
         except OSError as error:
             raise _corrupt(folder, id, f"{name}: {error.strerror}") from error
         if not is_whole:
@@ -101,7 +101,7 @@ def _bring(folder: Path, into: Path, id: str, done: place.Row) -> None:
             os.link(folder / name, target)
         except OSError:  # another disk, or one without links
             shutil.copyfile(folder / name, target)
-        place.sync(target)
+        sync(target)
     place.write_json(into / place.item_folder(id) / place.DONE, done)
 
 

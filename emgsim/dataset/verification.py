@@ -9,12 +9,13 @@ from itertools import zip_longest
 from pathlib import Path
 
 from emgsim.dataset import folder as place
-from emgsim.dataset.digests import dataset_sha256, file_sha256
+from emgsim.dataset.digests import dataset_sha256
 from emgsim.dataset.export.zarr_shards import damage_of
 from emgsim.dataset.finishing import index_lines
 from emgsim.dataset.items import Items, row
 from emgsim.dataset.made import Item
 from emgsim.dataset.shards import Shard
+from emgsim.records.journal import digest
 
 FILE_KEYS = ("sha256", "bytes")
 
@@ -126,7 +127,7 @@ def _file_fault(folder: Path, item: Item, name: str, said: object) -> Iterator[F
         yield Fault(kind="corrupt", item=item.id, what=f"{name}: it has no digest")
         return
     try:
-        size, sha256 = path.stat().st_size, file_sha256(path)
+        size, sha256 = path.stat().st_size, digest(path)
     except OSError as error:
         kind = "missing" if isinstance(error, FileNotFoundError) else "corrupt"
         yield Fault(kind=kind, item=item.id, what=f"{name}: {error.strerror}")

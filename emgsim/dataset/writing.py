@@ -9,13 +9,14 @@ import time
 from pathlib import Path
 
 from emgsim.dataset import folder as place
-from emgsim.dataset.digests import events_sha256, file_sha256
+from emgsim.dataset.digests import events_sha256
 from emgsim.dataset.items import Items, row
 from emgsim.dataset.made import DatasetHead, Item, Made
 from emgsim.dataset.making import make
 from emgsim.dataset.realism import descriptors
 from emgsim.errors import UsageError
 from emgsim.files.npz import write_npz
+from emgsim.records.journal import digest, sync
 
 
 def make_item(items: Items, folder: Path, index: int) -> place.Row:
@@ -103,13 +104,13 @@ def _moved(stage: Path, folder: Path) -> dict[str, place.Row]:
     files = {}
     for path in sorted(p for p in stage.rglob("*") if p.is_file()):
         name = path.relative_to(stage).as_posix()
-        place.sync(path)
-        files[name] = {"sha256": file_sha256(path), "bytes": path.stat().st_size}
+        sync(path)
+        files[name] = {"sha256": digest(path), "bytes": path.stat().st_size}
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(path, target)
     for parent in {(folder / name).parent for name in files}:
-        place.sync(parent)
+        sync(parent)
     return files
 
 

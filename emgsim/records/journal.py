@@ -102,7 +102,7 @@ class Journal:
             _lock(self._file, folder)
             _mend(self._file)
             for place in (folder, folder.parent):  # else the file's name could be lost
-                _sync_folder(place)
+                sync(place)
         except BaseException:
             self._file.close()
             raise
@@ -208,8 +208,9 @@ def _mend(file: FileIO) -> None:
     os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Wait until the disk has a file, or the names in a folder."""
+    number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)
     finally:
@@ -273,5 +274,6 @@ def _line(row: bytes) -> Line:
 
 
 def digest(path: Path) -> str:
-    """Return a file's SHA-256."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Return the SHA-256 of a file of any size."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

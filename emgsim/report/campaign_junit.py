@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 
 from emgsim.records.campaign import CampaignRecord, judged_in
 from emgsim.records.journal import Line
-from emgsim.report.junit import FAILED, NOT_XML
-from emgsim.report.notation import interval_text, unit_text, value_text, verdict_text
+from emgsim.report.junit import clean, document, suite_of, tell_amiss
+from emgsim.report.notation import verdict_text
 from emgsim.verdict import Measurement
 
 
@@ -28,54 +28,32 @@ def campaign_junit(record: CampaignRecord) -> str:
     str
         The file's text.
     """
-    root = ET.Element("testsuites", name=_clean(record.run.scenario.get("id", "campaign")))
+    root = ET.Element("testsuites", name=clean(record.run.scenario.get("id", "campaign")))
     root.extend(_suite(cell) for cell in record.cells)
-    ET.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+    return document(root)
 
 
 def _suite(cell: Line) -> ET.Element:
-    cases = list(_cases(cell))
-    counts = {
-        name: str(sum(case.find(tag) is not None for case in cases))
-        for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped"))
-    }
-    suite = ET.Element("testsuite", name=_clean(cell["id"]), tests=str(len(cases)))
-    for name, text in (*counts.items(), ("time", f"{cell['seconds'] or 0.0:.3f}")):
-        suite.set(name, text)
     facts = {key: cell[key] for key in ("scenario", "rig", "seed", "firmware", "folder", "verdict")}
     facts |= {f"sweep.{name}": value for name, value in cell["values"].items()}
-    properties = ET.SubElement(suite, "properties")
-    for name, value in facts.items():
-        ET.SubElement(properties, "property", name=_clean(name), value=_clean(value))
-    suite.extend(cases)
-    return suite
+    return suite_of(cell["id"], list(_cases(cell)), cell["seconds"] or 0.0, facts)
 
 
 def _cases(cell: Line) -> Iterator[ET.Element]:
     if cell["status"] != "completed":
-        case = ET.Element("testcase", classname=_clean(cell["id"]), name="run", time="0")
+        case = ET.Element("testcase", classname=clean(cell["id"]), name="run", time="0")
         is_error = cell["status"] in ("broken", "interrupted")
         why = [str(line) for line in cell["why"].values() if line]
         ET.SubElement(
             case, "error" if is_error else "skipped", type=cell["status"],
-            message=_clean(why[0] if why else verdict_text(cell["status"])),
-        ).text = _clean("\n".join(why))  # fmt: skip
+            message=clean(why[0] if why else verdict_text(cell["status"])),
+        ).text = clean("\n".join(why))  # fmt: skip
         yield case
     for measurement in judged_in(cell):
         yield _case(cell, measurement)
 
 
 def _case(cell: Line, m: Measurement) -> ET.Element:
-    case = ET.Element("testcase", classname=_clean(cell["id"]), name=_clean(m.id), time="0")
-    if m.verdict in FAILED or m.verdict == "inconclusive":
-        kind = "failure" if m.verdict in FAILED else "error"
-        value = " ".join(filter(None, [value_text(m), unit_text(m.unit), interval_text(m)]))
-        message = f"{verdict_text(m.verdict)}: {m.id} = {value}, limit {m.limit}"
-        ET.SubElement(case, kind, type=m.verdict, message=_clean(message)).text = _clean(m.note)
+    case = ET.Element("testcase", classname=clean(cell["id"]), name=clean(m.id), time="0")
+    tell_amiss(case, m)
     return case
-
-
-def _clean(text: object) -> str:
-    """Drop what XML 1.0 cannot hold."""
-    return NOT_XML.sub("", str(text))

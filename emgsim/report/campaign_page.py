@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -18,15 +17,10 @@ from emgsim.report.campaign_pictures import (
 )
 from emgsim.report.campaign_table import cell_counts
 from emgsim.report.notation import (
-    interval_text,
-    limit_text,
-    number,
-    share,
-    unit_text,
-    value_text,
     verdict_text,
 )
-from emgsim.report.page import BADGES, PAGE, ROOM
+from emgsim.report.page import BADGES, PAGE
+from emgsim.report.templates import template_of
 from emgsim.verdict import Limit, Measurement
 
 TEMPLATE = "campaign.html.jinja"
@@ -52,20 +46,10 @@ def write_campaign_page(folder: Path, record: CampaignRecord) -> Path:
     Path
         The page: one file, whose bytes depend on the record alone.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(ROOM), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {
-        "number": number, "unit": unit_text, "verdict": verdict_text, "value": value_text,
-        "interval": interval_text, "limit": limit_text, "share": share,
-        "in_words": in_words, "as_json": _readable,
-    }  # fmt: skip
+    template = template_of(TEMPLATE, {"in_words": in_words})
     table = record.table()
     mood, mark = MARKS[record.verdict]
-    text = environment.get_template(TEMPLATE).render(
+    text = template.render(
         record=record,
         run=record.run,
         campaign=record.run.scenario,
@@ -154,7 +138,3 @@ def _agreement(lines: Sequence[Line]) -> Iterator[Line]:
     for rig in dict.fromkeys(line["rig"] for line in lines):
         own = [line for line in lines if line["rig"] == rig]
         yield {"rig": rig, "lines": own, "picture": agreement_picture(own)}
-
-
-def _readable(table: Line) -> str:
-    return json.dumps(table, indent=1, sort_keys=True, default=str, ensure_ascii=False)

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from emgsim.records.examination import FINDERS, ExamRecord
 from emgsim.records.journal import Line, write_whole
 from emgsim.report.exam_table import lesion_words, words
 from emgsim.report.notation import (
-    interval_text,
-    limit_text,
     number,
-    quantity,
-    unit_text,
-    value_text,
-    verdict_text,
 )
-from emgsim.report.page import BADGES, PAGE, ROOM
+from emgsim.report.page import BADGES, PAGE
 from emgsim.report.table import ordered, verdict_line
+from emgsim.report.templates import template_of
 
 TEMPLATE = "exam.html.jinja"
 MOODS = {verdict: mood for verdict, (mood, _) in BADGES.items()}
@@ -51,21 +44,13 @@ def write_exam_page(folder: Path, record: ExamRecord) -> Path:
     Path
         The page: one file, whose bytes depend on the record alone.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(ROOM), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {
-        "number": number, "unit": unit_text, "verdict": verdict_text, "value": value_text,
-        "interval": interval_text, "quantity": quantity, "limit": limit_text,
-        "words": words, "lesion": lesion_words, "fixed": _fixed, "pct": _pct, "as_json": _readable,
-    }  # fmt: skip
+    template = template_of(
+        TEMPLATE, {"words": words, "lesion": lesion_words, "fixed": _fixed, "pct": _pct}
+    )
     run, examination = record.run, record.run.scenario
     mood, mark = BADGES.get(run.verdict, ("none", "–"))
     measured = ordered(run.measurements)
-    text = environment.get_template(TEMPLATE).render(
+    text = template.render(
         record=record,
         run=run,
         examination=examination,
@@ -152,7 +137,3 @@ def _pct(value: float) -> str:
 
 def _edge(value: float) -> str:
     return "< 1 %" if value < 0.5 else "> 99 %"
-
-
-def _readable(table: Any) -> str:
-    return json.dumps(table, indent=1, sort_keys=True, default=str, ensure_ascii=False)

@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from emgsim.recording import Floats, Recording
-from emgsim.report.notation import number
+from emgsim.report.templates import template_of
 
-ROOM = Path(__file__).parent
 TEMPLATE = "gallery.html.jinja"
 DIVISIONS = 10  # across
 UP, DOWN = 4, 4  # divisions above and below the baseline, as most machines begin
@@ -102,16 +101,10 @@ def write_gallery(path: Path, exhibits: Iterable[Exhibit], *, seed: int) -> Path
     Path
         The page: one file, whose bytes depend on the exhibits alone.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(ROOM), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {"number": number, "spaced": lambda name: name.replace("_", " ")}
+    template = template_of(TEMPLATE, {"spaced": lambda name: name.replace("_", " ")})
     cards = [_card(exhibit) for exhibit in exhibits]
     groups = [(name, list(some)) for name, some in groupby(cards, lambda card: card["group"])]
-    text = environment.get_template(TEMPLATE).render(groups=groups, seed=seed)
+    text = template.render(groups=groups, seed=seed)
     path.write_text(text, encoding="utf-8")
     return path
 

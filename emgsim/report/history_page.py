@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from emgsim.report.history_table import answer_text, changes, days_text, months
-from emgsim.report.notation import number, unit_text, verdict_text
+from emgsim.report.notation import number
+from emgsim.report.templates import template_of
 
-ROOM = Path(__file__).parent
 TEMPLATE = "history.html.jinja"
 Row = Mapping[str, Any]
 
@@ -34,18 +33,9 @@ def history_page(rows: Sequence[Row], title: str) -> str:
     title
         What the series are of.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(ROOM), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {
-        "number": number, "unit": unit_text, "verdict": verdict_text, "months": months,
-        "days": days_text, "answer": answer_text,
-    }  # fmt: skip
+    template = template_of(TEMPLATE, {"months": months, "days": days_text, "answer": answer_text})
     shown = sorted(rows, key=lambda row: ORDER.index(row["answer"]))
-    return environment.get_template(TEMPLATE).render(
+    return template.render(
         title=title,
         series=[(row, _drawing(row)) for row in shown],
         moods=MOODS,

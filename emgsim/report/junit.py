@@ -8,7 +8,7 @@ schema of Jenkins' xUnit plugin, ``junit-10.xsd``, knows properties of a suite a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree as ET
 
 from emgsim.records.journal import Line
@@ -43,21 +43,30 @@ def junit_xml(record: RunRecord) -> str:
     cases += [_skipped(line, name) for line in record.skipped]
     if record.status != "completed":
         cases.insert(0, _aborted(record, name))
-    suite = ET.Element(
-        "testsuite",
-        name=_clean(name),
-        tests=str(len(cases)),
-        failures=str(sum(case.find("failure") is not None for case in cases)),
-        errors=str(sum(case.find("error") is not None for case in cases)),
-        skipped=str(sum(case.find("skipped") is not None for case in cases)),
-        time=f"{sum(float(s.get('seconds', 0.0)) for s in record.stages):.3f}",
-    )
+    seconds = sum(float(stage.get("seconds", 0.0)) for stage in record.stages)
+    suite = suite_of(name, cases, seconds, _facts(record))
     if record.started:
-        suite.set("timestamp", _clean(record.started))
-    suite.append(_properties(_facts(record).items()))
-    suite.extend(cases)
+        suite.set("timestamp", clean(record.started))
     root = ET.Element("testsuites")
     root.append(suite)
+    return document(root)
+
+
+def suite_of(name: str, cases: Sequence[ET.Element], seconds: float, facts: Line) -> ET.Element:
+    """Return a suite of test cases, with what became of how many, and its properties."""
+    tags = {"failures": "failure", "errors": "error", "skipped": "skipped"}
+    counts = {
+        key: str(sum(case.find(tag) is not None for case in cases)) for key, tag in tags.items()
+    }
+    about = {"name": clean(name), "tests": str(len(cases)), **counts, "time": f"{seconds:.3f}"}
+    suite = ET.Element("testsuite", about)
+    suite.append(_properties(facts.items()))
+    suite.extend(cases)
+    return suite
+
+
+def document(root: ET.Element) -> str:
+    """Return the text of a file."""
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
@@ -99,47 +108,52 @@ def _measured(m: Measurement, reading: Line) -> Line:
 
 
 def _case(m: Measurement, suite: str, reading: Line) -> ET.Element:
-    case = ET.Element("testcase", classname=_clean(suite), name=_clean(m.id), time="0")
+    case = ET.Element("testcase", classname=clean(suite), name=clean(m.id), time="0")
     served = m.limit.requirements if m.limit else ()
     case.append(
         _properties([*_measured(m, reading).items(), *(("requirement", id) for id in served)])
     )
+    tell_amiss(case, m)
+    return case
+
+
+def tell_amiss(case: ET.Element, m: Measurement) -> None:
+    """Put into a test case what does not hold its limit, or is not told; nothing else."""
     if m.verdict in FAILED or m.verdict == "inconclusive":
         kind = "failure" if m.verdict in FAILED else "error"
         value = " ".join(filter(None, [value_text(m), unit_text(m.unit), interval_text(m)]))
         message = f"{verdict_text(m.verdict)}: {m.id} = {value}, limit {m.limit}"
-        ET.SubElement(case, kind, type=m.verdict, message=_clean(message)).text = _clean(m.note)
-    return case
+        ET.SubElement(case, kind, type=m.verdict, message=clean(message)).text = clean(m.note)
 
 
 def _skipped(line: Line, suite: str) -> ET.Element:
-    name = _clean(line.get("id", "unknown test"))
-    case = ET.Element("testcase", classname=_clean(suite), name=name, time="0")
-    ET.SubElement(case, "skipped", type="skipped", message=_clean(line.get("why", "")))
+    name = clean(line.get("id", "unknown test"))
+    case = ET.Element("testcase", classname=clean(suite), name=name, time="0")
+    ET.SubElement(case, "skipped", type="skipped", message=clean(line.get("why", "")))
     return case
 
 
 def _aborted(record: RunRecord, suite: str) -> ET.Element:
-    case = ET.Element("testcase", classname=_clean(suite), name="run", time="0")
+    case = ET.Element("testcase", classname=clean(suite), name="run", time="0")
     said = record.errors or ({"what": f"the run is {record.status}; its journal has no end"},)
     texts = [
         "\n".join(str(error[k]) for k in ("what", "where", "todo") if error.get(k))
         for error in said
     ]
     element = ET.SubElement(
-        case, "error", type=record.status, message=_clean(said[0].get("what", "unknown"))
+        case, "error", type=record.status, message=clean(said[0].get("what", "unknown"))
     )
-    element.text = _clean("\n\n".join(texts))
+    element.text = clean("\n\n".join(texts))
     return case
 
 
 def _properties(facts: Iterable[tuple[str, object]]) -> ET.Element:
     element = ET.Element("properties")
     for name, value in facts:
-        ET.SubElement(element, "property", name=_clean(name), value=_clean(value))
+        ET.SubElement(element, "property", name=clean(name), value=clean(value))
     return element
 
 
-def _clean(text: object) -> str:
+def clean(text: object) -> str:
     """Drop what XML 1.0 cannot hold."""
     return NOT_XML.sub("", str(text))

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from emgsim.records.journal import Line, write_whole
+from emgsim.records.journal import write_whole
 from emgsim.records.record import RunRecord
 from emgsim.report.material import Material, gather, paths
-from emgsim.report.notation import (
-    interval_text,
-    limit_text,
-    number,
-    quantity,
-    share,
-    unit_text,
-    value_text,
-    verdict_text,
-)
 from emgsim.report.pictures import (
     alignment_picture,
     budget_picture,
@@ -30,10 +18,10 @@ from emgsim.report.pictures import (
     waveforms_picture,
 )
 from emgsim.report.table import ordered, verdict_line
+from emgsim.report.templates import ROOM, template_of
 from emgsim.report.waveforms import viewer_json
 from emgsim.report.why import anchors, reasons
 
-ROOM = Path(__file__).parent
 PAGE = "report.html"
 TEMPLATE = "page.html.jinja"
 MOST_BYTES = 2_950_000  # of a page: it can be sent by mail
@@ -58,17 +46,7 @@ def write_page(folder: Path, record: RunRecord) -> Path:
     Path
         The page: one file, at most 3 MB, whose bytes depend on the record and the files alone.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(ROOM), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {
-        "number": number, "unit": unit_text, "verdict": verdict_text, "value": value_text,
-        "interval": interval_text, "quantity": quantity, "as_json": _readable,
-        "limit": limit_text, "share": share,
-    }  # fmt: skip
+    template = template_of(TEMPLATE)
     material = gather(folder, record)
     told = {
         "record": record,
@@ -81,7 +59,6 @@ def write_page(folder: Path, record: RunRecord) -> Path:
         "traceability": record.table()["traceability"],
         **_script(),
     }
-    template = environment.get_template(TEMPLATE)
     # What the page weighs without its recordings says how much of them it can carry.
     left = MOST_BYTES - len(template.render(**told, waves="").encode("utf-8"))
     page = folder / PAGE
@@ -162,7 +139,3 @@ def _script() -> dict[str, str]:
     script = (ROOM / "viewer.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     return {"script": script, "script_digest": digest}
-
-
-def _readable(table: Line | Iterable[object]) -> str:
-    return json.dumps(table, indent=1, sort_keys=True, default=str, ensure_ascii=False)

@@ -14,15 +14,12 @@ from emgsim.records.journal import Line, write_whole
 from emgsim.records.record import RunRecord
 from emgsim.report.notation import (
     decimals,
-    limit_text,
     number,
-    unit_text,
-    value_text,
-    verdict_text,
 )
-from emgsim.report.page import BADGES, ROOM
+from emgsim.report.page import BADGES
 from emgsim.report.sheet_plots import curves_picture
 from emgsim.report.sheet_table import too_uncertain
+from emgsim.report.templates import template_of
 from emgsim.verdict import Measurement
 
 SHEET = "sheet.html"
@@ -66,19 +63,10 @@ def write_sheet(folder: Path, record: RunRecord) -> Path:
     Path
         The page, whose bytes depend on the record and the files alone.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(ROOM), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {
-        "number": number, "unit": unit_text, "verdict": verdict_text, "value": value_text,
-        "spread": spread_text, "limit": limit_text, "ratio": ratio_text,
-    }  # fmt: skip
+    template = template_of(TEMPLATE, {"spread": spread_text, "ratio": ratio_text})
     mood, mark = BADGES.get(record.verdict, ("none", "–"))
     plots = _plots(folder, record)
-    text = environment.get_template(TEMPLATE).render(
+    text = template.render(
         record=record,
         badge={"mood": mood, "mark": mark, "text": record.verdict.replace("_", " ")},
         moods={verdict: mood for verdict, (mood, _) in BADGES.items()},

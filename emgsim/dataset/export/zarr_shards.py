@@ -13,7 +13,6 @@ potentials.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from emgsim.dataset.export.tables import write_tsv
 from emgsim.dataset.made import DatasetHead, Item, Made
 from emgsim.errors import InputError, UsageError
 from emgsim.recording import MotorUnit, Recording
+from emgsim.records.journal import digest
 
 FORMAT = "emgsim.shard/1"
 UV_PER_COUNT = 0.01
@@ -75,7 +75,7 @@ class ShardWriter:
     """
 
     def __init__(self, path: Path, head: DatasetHead) -> None:
-        _zarr()
+        zarr_package()
         if path.suffix != ".zarr":
             raise UsageError(f"a shard's name must end in .zarr, got {path.name!r}")
         if digest_of(path).exists():
@@ -161,7 +161,7 @@ class ShardWriter:
         return [self._path, index, _write_digests(self._path)]
 
     def _write_store(self, path: Path) -> None:
-        group = _zarr().create_group(path, attributes={"format": FORMAT, **vars(self._head)})
+        group = zarr_package().create_group(path, attributes={"format": FORMAT, **vars(self._head)})
         for name in sorted(self._counts):
             parts = self._counts[name]
             array = _array(
@@ -199,7 +199,14 @@ class ShardWriter:
             self.close()
 
 
-def _zarr() -> Any:
+def zarr_package() -> Any:
+    """Return the package zarr.
+
+    Raises
+    ------
+    UsageError
+        If it is not installed.
+    """
     try:
         import zarr
     except ImportError as error:
@@ -288,7 +295,7 @@ def _unit_row(item: Item, unit: MotorUnit, muap_first: int) -> tuple[float, ...]
 
 
 def _write_digests(path: Path) -> Path:
-    lines = [f"{digest}  {name}" for name, digest in sorted(_digests(path))]
+    lines = [f"{sha256}  {name}" for name, sha256 in sorted(_digests(path))]
     target = digest_of(path)
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return target
@@ -297,9 +304,7 @@ def _write_digests(path: Path) -> Path:
 def _digests(path: Path) -> Iterator[tuple[str, str]]:
     files = [index_of(path), *(p for p in path.rglob("*") if p.is_file())]
     for file in files:
-        with file.open("rb") as raw:
-            digest = hashlib.file_digest(raw, "sha256").hexdigest()
-        yield file.relative_to(path.parent).as_posix(), digest
+        yield file.relative_to(path.parent).as_posix(), digest(file)
 
 
 def damage_of(path: Path) -> list[str]:
