@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -52,6 +53,12 @@ class Acquired:
         """Times of all samples, shape ``(n,)``, since sample 0 where ``begins_s`` is unknown."""
         start_s = 0.0 if np.isnan(self.begins_s) else self.begins_s
         return np.asarray(start_s + np.arange(self.uv.shape[0]) / self.rate_hz)
+
+    @cached_property
+    def changes(self) -> NDArray[np.bool_]:
+        """Whether each channel ever says another code, shape ``(n_channels,)``."""
+        # Where all samples were lost, too, nothing ever changes.
+        return np.asarray(np.fmax.reduce(self.uv, axis=0) > np.fmin.reduce(self.uv, axis=0))
 
     def within(self, segment: Segment, edge_s: float = EDGE_S) -> tuple[Floats, Floats]:
         """Return times, shape ``(n,)``, and microvolts, ``(n, n_channels)``, inside a segment."""
@@ -118,7 +125,5 @@ def dead_channels(acquired: Acquired, state: State) -> list[int]:
     stimulus = acquired.stimulus
     if stimulus is None or stimulus.marker is None or not state.differential:
         return []
-    # Where all samples were lost, too, nothing ever changes.
-    changes = np.fmax.reduce(acquired.uv, axis=0) > np.fmin.reduce(acquired.uv, axis=0)
     driven = state.driven or range(acquired.uv.shape[1])
-    return [channel for channel in driven if not changes[channel]]
+    return [channel for channel in driven if not acquired.changes[channel]]

@@ -68,63 +68,46 @@ def delay_stimulus(setup: Setup) -> tuple[Stimulus, tuple[tuple[float, float], .
 
 def group_delay(measuring: Measuring) -> Sequence[Reading]:
     """Measure the group delay of the first channel's filters."""
+    setup = measuring.setup
+    stimulus, marks_s = delay_stimulus(setup)
     variance_s2, variance_sd = jitter_variance(measuring)
-    stimulus, _ = delay_stimulus(measuring.setup)
-    found = _fitted(measuring, max(0.0, variance_s2))
-    beside = _fitted(measuring, max(0.0, variance_s2) + variance_sd)
-    corners = found.filtered.response
+    variance_s2 = max(0.0, variance_s2)
+    samples = measuring.played(stimulus).uv[:, 0]
+    # By the long sines the clocks are known to a tenth of a ppm.
+    rate_hz = setup.device.rate_hz / clock(measuring)[0]
+    played, declared = _smeared(setup, stimulus, variance_s2), declared_band(setup)
+    placed = synchronise(samples, rate_hz, Waveform(*played, declared), marks_s)
+    whole = with_gaps(samples - np.nanmedian(samples), placed.losses)
+    found = fit_response(whole, rate_hz, played, placed.alignment, declared)
+    more = _smeared(setup, stimulus, variance_s2 + variance_sd)
+    beside = fit_response(whole, rate_hz, more, placed.alignment, declared)
+    noise_s = found.group_delay_sd_s * _louder(whole, rate_hz, played, found)
+    n_lost = sum(loss.n_samples for loss in placed.losses)
+    corners = found.response
     low = f"{corners.highpass_hz:.4g} Hz to " if corners.highpass_order else "up to "
     return [
         Reading(
             id="phase.group_delay",
-            value=found.delay_us,
+            value=1e6 * found.group_delay_s,
             unit="us",
             components=(
-                Component(name="noise", standard=found.sd_us),
-                Component(name="jitter", standard=abs(beside.delay_us - found.delay_us)),
+                Component(name="noise", standard=1e6 * noise_s),
+                Component(
+                    name="jitter", standard=1e6 * abs(beside.group_delay_s - found.group_delay_s)
+                ),
             ),
             method="joint fit of gain, clock and the declared filters' corners to marks in silence",
             conditions=f"{stimulus.duration_s:.3g} s, {stimulus.peak_uv:.4g} uV peak, "
             f"state {STATE}",
-            note=f"corners {low}{corners.lowpass_hz:.5g} Hz; {found.n_lost} samples lost",
+            note=f"corners {low}{corners.lowpass_hz:.5g} Hz; {n_lost} samples lost",
         )
     ]
 
 
-@dataclass(frozen=True)
-class _Fitted:
-    """Clock and filters, samples that got lost, and how loud noise is where marks are steep."""
-
-    filtered: Filtered
-    n_lost: int
-    louder: float  # over that of the whole recording
-
-    @property
-    def delay_us(self) -> float:
-        return 1e6 * self.filtered.group_delay_s
-
-    @property
-    def sd_us(self) -> float:
-        return 1e6 * self.filtered.group_delay_sd_s * self.louder
-
-
-def _fitted(measuring: Measuring, variance_s2: float) -> _Fitted:
-    """Fit clock and filters behind what jitter of that variance leaves of the marks."""
-    setup = measuring.setup
-    stimulus, marks_s = delay_stimulus(setup)
-    samples = measuring.played(stimulus).uv[:, 0]
-    # By the long sines the clocks are known to a tenth of a ppm.
-    rate_hz = setup.device.rate_hz / clock(measuring)[0]
-    smeared = respond(stimulus.uv, stimulus.rate_hz, _Smeared(source_filter(setup), variance_s2))
-    played, declared = (smeared, stimulus.rate_hz), declared_band(setup)
-    found = synchronise(samples, rate_hz, Waveform(*played, declared), marks_s)
-    whole = with_gaps(samples - np.nanmedian(samples), found.losses)
-    filtered = fit_response(whole, rate_hz, played, found.alignment, declared)
-    return _Fitted(
-        filtered=filtered,
-        n_lost=sum(loss.n_samples for loss in found.losses),
-        louder=_louder(whole, rate_hz, played, filtered),
-    )
+def _smeared(setup: Setup, stimulus: Stimulus, variance_s2: float) -> tuple[Floats, float]:
+    """Return what generator and jitter make of a stimulus, and its rate."""
+    response = _Smeared(source_filter(setup), variance_s2)
+    return respond(stimulus.uv, stimulus.rate_hz, response), stimulus.rate_hz
 
 
 def _louder(

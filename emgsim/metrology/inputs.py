@@ -23,6 +23,7 @@ from emgsim.metrology.procedure import Measuring, Procedure
 from emgsim.metrology.reading import Component, Reading
 from emgsim.metrology.setup import Setup
 from emgsim.metrology.silence import band_rms, declared_band, periodogram, referred
+from emgsim.metrology.sines import impossible
 from emgsim.metrology.steps import FREEDOM as STEP_FREEDOM
 from emgsim.metrology.steps import PAIRS, Step, bias_step
 from emgsim.metrology.stimulus import Floats
@@ -191,13 +192,11 @@ def _changed_noise(
 ) -> Reading:
     """Return the change of the noise in a state against that without an offset."""
     found = _noise(measuring, state)
-    note = ""
     if without is None or found is None:
-        note = "the device is at its rail, where its noise is not seen"
-    elif not without[0]:
-        note = "the device's noise never changes a code"
-    if without is None or found is None or note:
-        return Reading(id=id, value=math.nan, unit="%", note=note)
+        why = "the device is at its rail, where its noise is not seen"
+        return impossible(id, "%", why, applies=True)
+    if not without[0]:
+        return impossible(id, "%", "the device's noise never changes a code", applies=True)
     ratio = found[0] / without[0]
     return Reading(
         id=id,

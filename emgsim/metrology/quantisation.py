@@ -23,6 +23,7 @@ from emgsim.metrology.procedure import Measuring, Procedure
 from emgsim.metrology.reading import Component, Reading
 from emgsim.metrology.setup import Setup
 from emgsim.metrology.silence import gain_stimulus, referred, silence
+from emgsim.metrology.sines import impossible
 from emgsim.metrology.stimulus import Stimulus, laid_out, sine
 
 Floats = NDArray[np.float64]
@@ -109,7 +110,7 @@ def quantisation_missing_codes(measuring: Measuring) -> Sequence[Reading]:
     n_told = int(found.is_told.sum())
     if n_told < FEWEST:
         note = f"{_conditions(found)}: too seldom to miss one"
-        return [Reading(id=MISSING, value=math.nan, unit="1", note=note, applies=False)]
+        return [impossible(MISSING, "1", note)]
     n_codes = found.spacing * n_told
     value = 1 - (n_told - int(found.is_missing.sum())) / n_codes
     # The window cuts a pattern anywhere: the share is right to one code.
@@ -146,9 +147,7 @@ def quantisation_dnl(measuring: Measuring) -> Sequence[Reading]:
     relative = math.sqrt(max(1.0, float(found.halves[1, worst]))) / float(share[worst])
     if relative > LEAST_SURE and value < TOLD * found.spacing * relative:
         note = f"{_conditions(found)}: too seldom to tell how wide one of them is"
-        return [
-            Reading(id="quantisation.dnl", value=math.nan, unit="LSB", note=note, applies=False)
-        ]
+        return [impossible("quantisation.dnl", "LSB", note)]
     codes = found.first + found.spacing * np.arange(share.size)
     dnl = found.spacing * found.counts / found.expected - 1
     return [
@@ -245,7 +244,7 @@ PROCEDURES: tuple[Procedure, ...] = tuple(
     Procedure(id=id, title=title, states=("direct", "shorted"), measure=measure)
     for id, title, measure in (
         ("quantisation.lsb", "Size of a code", quantisation_lsb),
-        ("quantisation.missing_codes", "Missing codes", quantisation_missing_codes),
+        (MISSING, "Missing codes", quantisation_missing_codes),
         ("quantisation.dnl", "Differential nonlinearity", quantisation_dnl),
     )
 )
