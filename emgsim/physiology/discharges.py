@@ -73,6 +73,11 @@ class Epoch:
     force: Floats  # (n_steps,) fraction of MVC
     trains: list[Floats]  # of each unit: discharge times in seconds, ascending
 
+    @property
+    def end_s(self) -> float:
+        """Time of the first step of the next stretch."""
+        return self.start_s + self.n_steps * STEP_S
+
 
 def discharge_epochs(
     pool: Pool,
