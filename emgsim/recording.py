@@ -23,6 +23,8 @@ class Channel:
     kind: str = "concentric_needle"  # electrode kind; analysis plans are chosen by it
     reference: str = "cannula"
     band_hz: tuple[float, float] | None = None  # None: not filtered
+    # Centre of what records, across, up to the skin, and along the fibres; None: not known
+    position_mm: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

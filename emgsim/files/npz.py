@@ -94,10 +94,7 @@ def _recording(arrays: dict[str, Any]) -> Recording:
     samples = samples[:, None] if samples.ndim == 1 else samples
     if "channels_json" in arrays:
         rows = json.loads(str(arrays["channels_json"]))
-        channels = tuple(
-            Channel(**{**row, "band_hz": tuple(row["band_hz"]) if row["band_hz"] else None})
-            for row in rows
-        )
+        channels = tuple(_channel(row) for row in rows)
     else:
         names = arrays.get("channel_names", [f"channel {i + 1}" for i in range(samples.shape[1])])
         channels = tuple(Channel(name=str(name), kind="unknown", reference="") for name in names)
@@ -114,6 +111,12 @@ def _recording(arrays: dict[str, Any]) -> Recording:
         start_s=float(arrays.get("start_s", 0.0)),
         gaps=gaps,
     )
+
+
+def _channel(row: dict[str, Any]) -> Channel:
+    """Return a channel from its row of JSON, which has no tuples."""
+    tuples = {key: tuple(value) for key, value in row.items() if isinstance(value, list)}
+    return Channel(**{**row, **tuples})
 
 
 def _unit_arrays(units: Sequence[MotorUnit], prefix: str = "") -> tuple[dict[str, Any], list[Any]]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from emgsim.errors import InputError
 from emgsim.physiology.parameters import (
     Hold,
+    LowLoad,
     Phase,
     Points,
     Ramp,
@@ -62,7 +63,7 @@ def _swing(phase: Sinusoid | Tremor) -> tuple[float, float]:
     return phase.level_mvc, phase.level_mvc * phase.depth
 
 
-def _knots(phase: Rest | Hold | Ramp | Trapezoid | Points) -> tuple[Sequence[float], ...]:
+def _knots(phase: Rest | Hold | Ramp | Trapezoid | LowLoad | Points) -> tuple[Sequence[float], ...]:
     """Return the times and levels of the corners; of two at one time, a step, the later counts."""
     match phase:
         case Hold():
@@ -72,16 +73,38 @@ def _knots(phase: Rest | Hold | Ramp | Trapezoid | Points) -> tuple[Sequence[flo
         case Trapezoid():
             times_s = (0.0, phase.rise_s, phase.duration_s - phase.fall_s, phase.duration_s)
             return times_s, (0.0, phase.level_mvc, phase.level_mvc, 0.0)
+        case LowLoad():
+            return _gapped(phase)
         case Points():
             return phase.times_s, phase.levels_mvc
         case _:
             return (0.0,), (0.0,)
 
 
+def _gapped(phase: LowLoad) -> tuple[Sequence[float], ...]:
+    """Return the corners of light work: its level, left for each gap and taken up again.
+
+    Gaps come at random, the work between two of them never shorter than its ramps. They are drawn
+    one after the other, so a longer phase has the same gaps and more.
+    """
+    rng = np.random.default_rng(phase.pattern)
+    times_s, levels = [0.0, phase.ramp_s], [0.0, phase.level_mvc]
+    if phase.gaps_per_min == 0:
+        return times_s, levels
+    mean_work_s = 60.0 / phase.gaps_per_min - phase.gap_s - 2 * phase.ramp_s
+    while times_s[-1] < phase.duration_s:
+        begin_s = times_s[-1] + rng.exponential(mean_work_s)
+        end_s = begin_s + 2 * phase.ramp_s + phase.gap_s * rng.uniform(0.5, 1.5)
+        times_s += [begin_s, begin_s + phase.ramp_s, end_s - phase.ramp_s, end_s]
+        levels += [phase.level_mvc, 0.0, 0.0, phase.level_mvc]
+    return times_s, levels
+
+
 def lasting(phases: Sequence[Phase], duration_s: float, *, where: str = "") -> tuple[Phase, ...]:
     """Return the phases with the last ones cut, or the last one stretched, to a length.
 
-    What is held can be cut and stretched: rest, hold, trapezoid (its plateau), sinusoid, tremor.
+    What is held can be cut and stretched: rest, hold, trapezoid (its plateau), sinusoid, tremor,
+    light work.
 
     Parameters
     ----------

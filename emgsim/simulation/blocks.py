@@ -237,7 +237,9 @@ def _phase_events(phases: tuple[Phase, ...]) -> list[Event]:
         kind = "rest" if phase.peak_mvc == 0 else "contraction"
         end_s = begin_s + phase.duration_s
         grade = phase.peak_mvc or None
-        events.append(Event(kind=kind, onset_s=begin_s, offset_s=end_s, grade=grade))
+        events.append(
+            Event(kind=kind, onset_s=begin_s, offset_s=end_s, grade=grade, source=phase.name)
+        )
         begin_s = end_s
     return events
 

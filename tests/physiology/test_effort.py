@@ -12,6 +12,7 @@ from emgsim.errors import InputError
 from emgsim.physiology.effort import effort_at, lasting
 from emgsim.physiology.parameters import (
     Hold,
+    LowLoad,
     Phase,
     Points,
     Ramp,
@@ -226,6 +227,32 @@ def test_an_impossible_phase_is_refused(table: dict[str, object], words: str) ->
 
 def test_a_phase_is_read_by_its_kind() -> None:
     """A table of a file becomes the model of that name, and goes back the same."""
-    table = {"kind": "hold", "duration_s": 10.0, "level_mvc": 0.05, "ramp_s": 0.5}
+    table = {"kind": "hold", "name": "", "duration_s": 10.0, "level_mvc": 0.05, "ramp_s": 0.5}
     assert PHASE.validate_python(table) == HOLD
     assert HOLD.model_dump() == table
+
+
+def test_light_work_is_left_for_gaps_as_often_and_as_long_as_asked() -> None:
+    """An hour of it: six gaps a minute of one second each, between ramps of 0.1 s."""
+    phase = LowLoad(duration_s=3600, level_mvc=0.04, gaps_per_min=6, gap_s=1.0)
+    effort = effort_at([phase], np.arange(3_600_000) * 1e-3)
+    is_gap = effort == 0.0
+    begins = np.count_nonzero(np.diff(is_gap.astype(int)) == 1)
+    assert begins / 60 == pytest.approx(6, rel=0.1)
+    assert is_gap.sum() * 1e-3 / begins == pytest.approx(1.0, rel=0.05)
+    assert effort.max() == 0.04
+
+
+def test_longer_light_work_has_the_same_gaps_and_more() -> None:
+    """And another pattern has others."""
+    work = LowLoad(duration_s=30, level_mvc=0.04, gaps_per_min=10)
+    times_s = np.arange(30_000) * 1e-3
+    first = effort_at([work], times_s)
+    np.testing.assert_array_equal(first, effort_at(lasting([work], 90.0), times_s))
+    assert np.any(first != effort_at([work.model_copy(update={"pattern": 2})], times_s))
+
+
+def test_gaps_that_fill_the_minute_are_refused() -> None:
+    """20 gaps of 3 s leave no time for work."""
+    with pytest.raises(ValidationError, match=r"must be <= 45 s of a minute, got 94"):
+        LowLoad(duration_s=60, level_mvc=0.04, gaps_per_min=20, gap_s=3.0)

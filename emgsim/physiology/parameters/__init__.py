@@ -8,6 +8,7 @@ published number was found.
 from emgsim.physiology.parameters.base import Parameters
 from emgsim.physiology.parameters.effort import (
     Hold,
+    LowLoad,
     Phase,
     Points,
     Ramp,
@@ -49,6 +50,7 @@ __all__ = [
     "Hold",
     "Intervals",
     "Junctions",
+    "LowLoad",
     "Macro",
     "Medium",
     "Monopolar",

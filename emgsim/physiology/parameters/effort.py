@@ -17,7 +17,11 @@ Duration = Annotated[float, Field(gt=0, le=3600)]
 Level = Annotated[float, Field(ge=0, le=1)]  # fraction of maximal voluntary force
 
 
-class Rest(Parameters):
+class _Phase(Parameters):
+    name: str = Field("", max_length=40)  # what the patient does meanwhile: "full flexion"
+
+
+class Rest(_Phase):
     """No effort."""
 
     kind: Literal["rest"] = "rest"
@@ -37,7 +41,7 @@ class Rest(Parameters):
         return 0.0
 
 
-class Hold(Parameters):
+class Hold(_Phase):
     """A contraction that rises to its level and is held until the end of the phase."""
 
     kind: Literal["hold"] = "hold"
@@ -61,7 +65,7 @@ class Hold(Parameters):
         return self.level_mvc
 
 
-class Ramp(Parameters):
+class Ramp(_Phase):
     """An effort that goes evenly from one level to another."""
 
     kind: Literal["ramp"] = "ramp"
@@ -75,7 +79,7 @@ class Ramp(Parameters):
         return max(self.from_mvc, self.to_mvc)
 
 
-class Trapezoid(Parameters):
+class Trapezoid(_Phase):
     """A contraction that rises, is held, and falls; the plateau is what the two ramps leave."""
 
     kind: Literal["trapezoid"] = "trapezoid"
@@ -99,7 +103,7 @@ class Trapezoid(Parameters):
         return self.level_mvc
 
 
-class Sinusoid(Parameters):
+class Sinusoid(_Phase):
     """An effort that swings about a mean, and begins there, rising."""
 
     kind: Literal["sinusoid"] = "sinusoid"
@@ -123,7 +127,7 @@ class Sinusoid(Parameters):
         return self.mean_mvc + self.amplitude_mvc
 
 
-class Tremor(Parameters):
+class Tremor(_Phase):
     """A held level whose drive waxes and wanes: grouped discharges at the tremor's frequency."""
 
     kind: Literal["tremor"] = "tremor"
@@ -145,7 +149,39 @@ class Tremor(Parameters):
         return self.level_mvc * (1 + self.depth)
 
 
-class Points(Parameters):
+class LowLoad(_Phase):
+    """Light work as at a keyboard: a low level that is left for moments, the EMG gaps.
+
+    In the upper trapezius typing takes 2-6 % of the maximum; gaps of more than 0.2 s come 4-10
+    times a minute in healthy workers, 0-3 times in painful muscles (Veiersted 1993, Mathiassen
+    1995 [M]).
+    """
+
+    kind: Literal["low_load"] = "low_load"
+    duration_s: Duration
+    level_mvc: Level = Field(gt=0)
+    gaps_per_min: float = Field(ge=0, le=60)
+    gap_s: float = Field(1.0, ge=0.2, le=10)  # mean; each from half to one and a half times it [P]
+    ramp_s: float = Field(0.1, gt=0, le=1)  # into a gap and out of it [P]
+    pattern: int = Field(1, ge=0)  # which of the random sequences of gaps
+
+    @model_validator(mode="after")
+    def _gaps_leave_time_for_work(self) -> Self:
+        busy_s = self.gaps_per_min * (1.5 * self.gap_s + 2 * self.ramp_s)
+        if busy_s > 45:
+            raise ValueError(
+                "gaps_per_min * (1.5 * gap_s + 2 * ramp_s) must be <= 45 s of a minute, "
+                f"got {busy_s:.3g}"
+            )
+        return self
+
+    @property
+    def peak_mvc(self) -> float:
+        """Highest effort of the phase."""
+        return self.level_mvc
+
+
+class Points(_Phase):
     """An effort given point by point, with straight lines between: what a file becomes."""
 
     kind: Literal["points"] = "points"
@@ -178,7 +214,8 @@ class Points(Parameters):
 
 
 Phase = Annotated[
-    Rest | Hold | Ramp | Trapezoid | Sinusoid | Tremor | Points, Field(discriminator="kind")
+    Rest | Hold | Ramp | Trapezoid | Sinusoid | Tremor | LowLoad | Points,
+    Field(discriminator="kind"),
 ]
 
 

@@ -71,6 +71,8 @@ class Fatigue(Parameters):
     rate_fall: float = Field(0.0, ge=0, le=0.9)  # share lost in an endless maximal effort; 0.5:
     #   from 30 to 15-20 pps in 40-60 s, Bigland-Ritchie 1983 [M]
     time_constant_s: float = Field(30.0, gt=0, le=3600)  # of the fall and of the recovery [M]
+    # Share of the fibres' velocity lost likewise: 0.1-0.3, Merletti 1990 [M]. At the skin only
+    velocity_fall: float = Field(0.0, ge=0, le=0.5)
 
 
 class Pain(Parameters):
