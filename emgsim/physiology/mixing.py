@@ -81,8 +81,13 @@ class Mixer:
         n_stretches = -(-(end_sample + self._lead) // self.stretch)
         return max(0, n_stretches) * self.stretch
 
+    def __contains__(self, voice: Voice) -> bool:
+        return voice in self._slots and voice not in self._released
+
     def add_voice(self, voice: Voice, muap: Muap) -> None:
         """Take another MUAP, by which the discharges of ``voice`` sound.
+
+        One that was released and has not left yet is kept.
 
         Raises
         ------
@@ -97,6 +102,9 @@ class Mixer:
                 f"a MUAP must lie within samples {first} to {end} of the mixer's reach, "
                 f"got {muap.first} to {muap.first + len(muap.uv)}"
             )
+        if voice in self._slots:
+            self._released.discard(voice)
+            return
         padded = np.zeros((self._size, self._n_channels))
         padded[muap.first + self._lead :][: len(muap.uv)] = muap.uv
         self._slots[voice], self._trains[voice] = self._free_slot(), []
