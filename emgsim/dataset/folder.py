@@ -36,6 +36,10 @@ Row = dict[str, Any]
 
 HEAD, INDEX, DONE, PART, ITEMS = "dataset.json", "index.tsv", ".done", ".part", "items"
 DONE_SCHEMA = "emgsim.item/1"
+DONE_KEYS = {
+    "schema", "id", "plan_sha256", "item", "events_sha256", "n_discharges", "duration_s",
+    "n_channels", "descriptors", "files", "cpu_s",
+}  # fmt: skip
 BUCKET = 3  # last digits of an id: a thousand items to a folder
 
 
@@ -121,8 +125,8 @@ def read_done(folder: Path, id: str) -> Row | None:
         row = json.loads((folder / item_folder(id) / DONE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    is_one = isinstance(row, dict) and row.get("schema") == DONE_SCHEMA and row.get("id") == id
-    return row if is_one else None
+    is_one = isinstance(row, dict) and row.keys() == DONE_KEYS
+    return row if is_one and (row["schema"], row["id"]) == (DONE_SCHEMA, id) else None
 
 
 def is_done(folder: Path, id: str, plan: Plan) -> bool:

@@ -27,7 +27,7 @@ from emgsim.instruments.base import SourceCaps
 from emgsim.instruments.generator_waveforms import coded
 from emgsim.plant.parts import FULL_SCALE_CODE
 from emgsim.plant.world import GeneratorSettings, World
-from emgsim.recording import Channel, Recording
+from emgsim.recording import Recording
 
 Floats = NDArray[np.float64]
 
@@ -129,9 +129,9 @@ def _device(world: World, rig: Rig, program: Program, clean: Recording) -> Recor
     uv = world.amplifier.take() * rig.profile.scales_uv_per_count
     times_s = world.sample_times_s(uv.shape[0])
     true_rate_hz = (times_s.size - 1) / (times_s[-1] - times_s[0])
-    kind = clean.channels[0].kind
+    like = clean.channels[0]  # all inputs hear it
     channels = tuple(
-        Channel(name=f"device {k + 1}", kind=kind, reference="", band_hz=rig.profile.band_hz)
+        replace(like, name=f"device {k + 1}", reference="", band_hz=rig.profile.band_hz)
         for k in range(uv.shape[1])
     )
     at = float(times_s[0]), float(true_rate_hz)

@@ -9,7 +9,7 @@ or from MUniverse's ``_spikes.tsv``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from emgsim.recording import Channel, Recording, Truth
 
 RECORDING = re.compile(r"sub-[0-9A-Za-z]+_(?:[a-z]+-[0-9A-Za-z]+_)*emg\.(?:bdf|edf)")
 DESCRIPTION = "dataset_description.json"
+SPACE = "muscle"  # x across it, y from its middle to the skin, z along its fibres, mm
 GAP = "BAD_ACQ_SKIP"  # MNE's word for samples that never arrived
 RATE_TOLERANCE = 1e-5  # between sidecar and header, whose record length has 8 characters
 
@@ -92,7 +93,9 @@ def read_bids(
         content = replace(content, signals=_with_units(content.signals, rows, table[-1]))
     recording = recording_of(content, channels, scale_uv_per_unit)
     recording = _as_told(recording, sidecar, path)
-    recording = replace(recording, channels=_described(recording.channels, rows))
+    electrodes = _inherited(root, path, "electrodes.tsv")
+    places_mm = _places_mm(electrodes[-1]) if electrodes else {}
+    recording = replace(recording, channels=_described(recording.channels, rows, places_mm))
     events = _inherited(root, path, "events.tsv")
     marks = list(_marks(events[-1])) if events else []
     recording = _with_gaps(recording, marks)
@@ -176,10 +179,29 @@ def _with_unit(signal: Signal, row: Row, table: Path) -> Signal:
     return replace(signal, name=row["name"], unit=unit)
 
 
-def _described(channels: tuple[Channel, ...], rows: Sequence[Row]) -> tuple[Channel, ...]:
-    """Return the channels with what our own columns tell of them."""
+def _places_mm(table: Path) -> dict[str, tuple[float, float, float]]:
+    """Return where electrodes lie in the muscle's own space; other spaces are others' concern."""
+    return {
+        row["name"]: (number(row, "x", table), number(row, "y", table), number(row, "z", table))
+        for row in read_tsv(table, ("name",))
+        if row.get("coordinate_system") == SPACE
+    }
+
+
+def _described(
+    channels: tuple[Channel, ...],
+    rows: Sequence[Row],
+    places_mm: Mapping[str, tuple[float, float, float]],
+) -> tuple[Channel, ...]:
+    """Return the channels with what our own columns tell of them, each where its electrode is."""
     by_name = {row["name"]: row for row in rows}
-    return tuple(_described_one(channel, by_name.get(channel.name, {})) for channel in channels)
+    return tuple(
+        replace(
+            _described_one(channel, by_name.get(channel.name, {})),
+            position_mm=places_mm.get(by_name.get(channel.name, {}).get("signal_electrode", "")),
+        )
+        for channel in channels
+    )
 
 
 def _described_one(channel: Channel, row: Row) -> Channel:

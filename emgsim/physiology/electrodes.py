@@ -148,6 +148,23 @@ def recording_channels(electrode: ElectrodeKind, name: str = "needle") -> tuple[
             )
 
 
+def positions_mm(electrode: ElectrodeKind, tip: TipPosition) -> Floats:
+    """Return where each channel records, ``(n_channels, 3)``: across, up to the skin and along.
+
+    The contacts of a thin film lie in a row up the shaft about its centre; anything else records
+    where its tip is said to lie.
+    """
+    frame, n_channels = _Frame(tip), len(recording_channels(electrode))
+    if not isinstance(electrode, ThinFilm):
+        return np.repeat(frame.centre[None, :], n_channels, axis=0)
+    return frame.at(0.0, _contacts_mm(electrode)[:n_channels], 0.0)
+
+
+def _contacts_mm(array: ThinFilm) -> Floats:
+    """Return the height of each contact over the array's centre, from the tip up."""
+    return array.pitch_mm * (np.arange(array.n_contacts) - (array.n_contacts - 1) / 2)
+
+
 def _surface(points_mm: Floats) -> Electrode:
     """Return facets of equal area as one recording surface."""
     n = points_mm.shape[0]
@@ -226,8 +243,9 @@ def _thin_film(array: ThinFilm, frame: _Frame) -> tuple[Electrode, ...]:
     along = array.contact_length_mm * ((np.arange(n_along) + 0.5) / n_along - 0.5)
     across = array.contact_width_mm * ((np.arange(n_across) + 0.5) / n_across - 0.5)
     height, aside = (g.ravel() for g in np.meshgrid(along, across, indexing="ij"))
-    places_mm = array.pitch_mm * (np.arange(array.n_contacts) - (array.n_contacts - 1) / 2)
-    contacts = tuple(_surface(frame.at(0.0 * aside, mm + height, aside)) for mm in places_mm)
+    contacts = tuple(
+        _surface(frame.at(0.0 * aside, mm + height, aside)) for mm in _contacts_mm(array)
+    )
     if array.montage == "monopolar":
         return contacts
     return tuple(map(difference, contacts[:-1], contacts[1:]))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emgsim.physiology import conditions
 from emgsim.physiology.conditions.at_rest import resting_activity
 from emgsim.physiology.discharges import Epoch
-from emgsim.physiology.electrodes import recording_channels
+from emgsim.physiology.electrodes import positions_mm, recording_channels
 from emgsim.physiology.parameters import TipPosition
 from emgsim.physiology.parameters.spontaneous import SpontaneousActivity
 from emgsim.physiology.patient import Patient
@@ -50,8 +50,15 @@ class NeedleListening:
     def __init__(self, scenario: Scenario, patient: Patient, *, fibre_truth: bool) -> None:
         self._scenario, self._patient = scenario, patient
         self._fibre_truth = fibre_truth
-        self.channels = recording_channels(scenario.electrode)
         self._tip, moves = needle_way(scenario, patient)
+        self.channels = tuple(  # each where it is when the recording begins
+            replace(channel, position_mm=(float(x), float(y), float(z)))
+            for channel, (x, y, z) in zip(
+                recording_channels(scenario.electrode),
+                positions_mm(scenario.electrode, self._tip).round(9),
+                strict=True,
+            )
+        )
         self._track = track(self._tip, moves)
         self._rests = rests(self._track, moves, scenario.duration_s)
         self._units: dict[int, Sounding] = {}

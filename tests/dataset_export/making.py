@@ -30,11 +30,19 @@ SURFACE = {"kind": "surface"}
 
 
 def channels_of(electrode: Mapping[str, Any]) -> tuple[Channel, ...]:
-    """Return the channels of an electrode: one of a needle, eight of an array."""
+    """Return the channels of an electrode: one of a needle, eight of an array, in a row."""
     kind = str(electrode["kind"])
     if kind == "concentric_needle":
-        return (Channel(name="needle", band_hz=(20.0, 10_000.0)),)
-    return tuple(Channel(name=f"{kind} {k + 1}", kind=kind, reference="remote") for k in range(8))
+        return (Channel(name="needle", band_hz=(20.0, 10_000.0), position_mm=(1.0, 0.0, 20.0)),)
+    return tuple(
+        Channel(
+            name=f"{kind} {k + 1}",
+            kind=kind,
+            reference="remote",
+            position_mm=(1.0, 23.5, 20.0 + 0.5 * k),
+        )
+        for k in range(8)
+    )
 
 
 def recording_of(

@@ -14,15 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emgsim.dataset.export.bids import write_bids
-from emgsim.dataset.export.electrodes import places_mm
 from emgsim.errors import InputError
 from emgsim.files.reading import read_recording
-from emgsim.physiology.electrodes import channels as surfaces
-from emgsim.physiology.parameters import ThinFilm, TipPosition
 from emgsim.recording import Recording
 
 from .conftest import MADE
-from .making import ARRAY, HEAD, NEEDLE, item_of, made_of, recording_of
+from .making import HEAD, NEEDLE, item_of, made_of, recording_of
 
 LSB_UV = 12_000 / (2**23 - 1)
 
@@ -143,16 +140,15 @@ def test_a_needle_has_the_keys_proposed_for_it(tree: Path) -> None:
     assert "CannulaDiameter" not in surface
 
 
-@pytest.mark.parametrize("tilt_deg", [0.0, 35.0])
-def test_electrodes_stand_where_the_simulation_has_them(tilt_deg: float) -> None:
-    """In the same order: the contact of channel k is where its surface hears."""
-    needle = {"x_mm": 1.0, "y_mm": -2.0, "z_mm": 20.0, "rotation_deg": 20.0,
-              "tilt_deg": tilt_deg, "tilt_azimuth_deg": 40.0}  # fmt: skip
-    places = places_mm(ARRAY, needle, 8)
-    own = surfaces(ThinFilm(n_contacts=8), TipPosition(**needle))
-    for place, surface in zip(places, own, strict=True):
-        centre = np.mean(surface.points_mm, axis=0)
-        np.testing.assert_allclose(list(place.values()), centre, atol=1e-9)
+def test_electrodes_stand_where_the_simulation_has_them(tree: Path) -> None:
+    """In the table, and in the channels of who reads the tree."""
+    path = path_of(tree, "0001", "clean", "electrodes.tsv")
+    header, *rows = (line.split("\t") for line in path.read_text().splitlines())
+    assert header[:4] == ["name", "x", "y", "z"]
+    recording, _ = read_recording(path_of(tree, "0001", "clean", "emg.bdf"))
+    for row, channel in zip(rows, recording.channels, strict=True):
+        assert channel.position_mm == tuple(float(cell) for cell in row[1:4])
+    assert recording.channels[0].position_mm != (0.0, 0.0, 0.0)
 
 
 def test_the_head_names_everybody_and_every_split(tree: Path) -> None:

@@ -16,6 +16,7 @@ from emgsim.physiology.electrodes import (
     channels,
     hubward,
     impedance_ohm,
+    positions_mm,
     recording_channels,
     surfaces_mm2,
 )
@@ -371,3 +372,18 @@ def test_only_a_concentric_needle_is_shielded() -> None:
         shields = [channel.shield for channel in channels(kind, TipPosition())]
         expected = kind == ConcentricNeedle()
         assert [shield is not None for shield in shields] == [expected] * len(shields)
+
+
+@given(tip=ANY_TIP)
+def test_the_contacts_of_an_array_are_where_they_hear(tip: TipPosition) -> None:
+    """In the same order: the place of channel k is the middle of its surface."""
+    array = ThinFilm(n_contacts=5)
+    own = [np.mean(surface.points_mm, axis=0) for surface in channels(array, tip)]
+    np.testing.assert_allclose(positions_mm(array, tip), own, atol=1e-9)
+
+
+def test_a_needle_is_where_its_tip_is() -> None:
+    """Both channels of a macro needle are told by the place of its port."""
+    np.testing.assert_array_equal(
+        positions_mm(Macro(), TipPosition(x_mm=1, y_mm=2, z_mm=3)), [[1, 2, 3], [1, 2, 3]]
+    )

@@ -18,10 +18,11 @@ import numpy as np
 
 from emgsim.dataset.export.bdf import labels_of, write_bdf
 from emgsim.dataset.export.bids_head import finish_bids
-from emgsim.dataset.export.electrodes import INVASIVE, SPACE, electrode_keys, places_mm
+from emgsim.dataset.export.electrodes import electrode_keys
 from emgsim.dataset.export.tables import ABSENT, write_json, write_tsv
 from emgsim.dataset.made import DatasetHead, Item, Made
 from emgsim.errors import InputError
+from emgsim.files.bids import SPACE
 from emgsim.files.npz import write_npz
 from emgsim.recording import Channel, Recording, Truth
 
@@ -119,9 +120,9 @@ def _recording_files(
             for label, channel in zip(labels, recording.channels, strict=True)
         ],
     )
-    if _is_placed(made):
-        rows = _electrodes(labels, made)
-        yield write_tsv(_beside(stem, "electrodes.tsv"), ELECTRODE_COLUMNS, rows)
+    if _is_placed(recording):
+        places = list(_electrodes(labels, recording))
+        yield write_tsv(_beside(stem, "electrodes.tsv"), ELECTRODE_COLUMNS, places)
     rows = [*_gaps(recording), *_events(made.truth, recording)]
     rows.sort(key=lambda row: (row["onset"], row["trial_type"]))
     yield write_tsv(_beside(stem, "events.tsv"), EVENT_COLUMNS, rows)
@@ -133,7 +134,7 @@ def _sidecar(head: DatasetHead, made: Made, name: str, recording: Recording) -> 
     return {
         "TaskName": made.item.scenario,
         "TaskDescription": made.scenario.get("title", ABSENT),
-        "EMGPlacementScheme": "Measured" if _is_placed(made) else "Other",
+        "EMGPlacementScheme": "Measured" if _is_placed(recording) else "Other",
         "EMGPlacementSchemeDescription": "Placed by the simulation.",
         "EMGReference": ", ".join(references),
         "EMGGround": ABSENT,
@@ -170,23 +171,20 @@ def _channel(label: str, channel: Channel, made: Made) -> dict[str, Any]:
     }
 
 
-def _is_placed(made: Made) -> bool:
-    """Tell whether it is known where in the muscle the electrode lies."""
-    return made.scenario.get("electrode", {}).get("kind") in INVASIVE and bool(made.truth.needle)
+def _is_placed(recording: Recording) -> bool:
+    """Tell whether it is known where each channel's electrode lies."""
+    return all(channel.position_mm is not None for channel in recording.channels)
 
 
 def _muscle(made: Made) -> str:
     return str(made.scenario.get("muscle", {}).get("name", ABSENT))
 
 
-def _electrodes(labels: Sequence[str], made: Made) -> list[dict[str, Any]]:
-    electrode = made.scenario.get("electrode", {})
-    places = places_mm(electrode, made.truth.needle, len(labels))
-    kind = str(electrode.get("kind", ABSENT)).replace("_", " ")
-    return [
-        {"name": label, **place, "coordinate_system": SPACE, "type": kind}
-        for label, place in zip(labels, places, strict=True)
-    ]
+def _electrodes(labels: Sequence[str], recording: Recording) -> Iterator[dict[str, Any]]:
+    for label, channel in zip(labels, recording.channels, strict=True):
+        place = dict(zip("xyz", channel.position_mm or (), strict=True))
+        kind = channel.kind.replace("_", " ")
+        yield {"name": label, **place, "coordinate_system": SPACE, "type": kind}
 
 
 def _gaps(recording: Recording) -> Iterator[dict[str, Any]]:

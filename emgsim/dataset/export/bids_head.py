@@ -8,9 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from emgsim.dataset.export.electrodes import COORDINATES, SPACE
+from emgsim.dataset.export.electrodes import COORDINATES
 from emgsim.dataset.export.tables import ABSENT, write_json, write_tsv
 from emgsim.dataset.made import DatasetHead, Item
+from emgsim.files.bids import SPACE
 
 BIDS_VERSION = "1.11.1"
 # BIDS has no rule for these yet, neither in raw data nor in derivatives

@@ -12,13 +12,12 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from emgsim.dataset.export.tables import ABSENT
-from emgsim.physiology.electrodes import hubward, surfaces_mm2
-from emgsim.physiology.parameters import ElectrodeKind, TipPosition
+from emgsim.physiology.electrodes import surfaces_mm2
+from emgsim.physiology.parameters import ElectrodeKind
 
 NEEDLES: TypeAdapter[ElectrodeKind] = TypeAdapter(ElectrodeKind)
 INVASIVE = ("concentric_needle", "monopolar", "single_fibre", "macro", "fine_wire", "thin_film")
 PLACING = ("tip", "moves", "seek")  # keys of a scenario's electrode that are no dimension of it
-SPACE = "muscle"
 COORDINATES = {
     "EMGCoordinateSystem": "Other",
     "EMGCoordinateUnits": "mm",
@@ -60,40 +59,3 @@ def electrode_keys(electrode: Mapping[str, Any]) -> dict[str, Any]:
     }
     apart_mm = sizes.get("pitch_mm", sizes.get("apart_mm"))
     return keys if apart_mm is None else {**keys, "InterelectrodeDistance": apart_mm}
-
-
-def places_mm(
-    electrode: Mapping[str, Any], needle: Mapping[str, float], n_channels: int
-) -> list[dict[str, float]]:
-    """Return where the recording surface of each channel lies when the recording begins.
-
-    The contacts of a thin film lie in a row up the shaft about its centre; anything else records
-    where its tip is said to lie.
-
-    Parameters
-    ----------
-    electrode
-        The resolved scenario's table.
-    needle
-        Where the truth says that the needle was: ``x_mm``, ``y_mm``, ``z_mm`` and its angles.
-    n_channels
-        Of the recording.
-
-    Returns
-    -------
-    list of dict
-        ``x``, ``y``, ``z`` of each channel in the muscle, mm.
-    """
-    tip = TipPosition(**needle)
-    centre = {"x": tip.x_mm, "y": tip.y_mm, "z": tip.z_mm}
-    if electrode.get("kind") != "thin_film":
-        return [centre] * n_channels
-    up, pitch_mm = hubward(tip), float(electrode["pitch_mm"])
-    first_mm = -(int(electrode["n_contacts"]) - 1) / 2 * pitch_mm
-    return [
-        {
-            axis: round(value + (first_mm + k * pitch_mm) * float(along), 9)
-            for (axis, value), along in zip(centre.items(), up, strict=True)
-        }
-        for k in range(n_channels)
-    ]
