@@ -49,7 +49,7 @@ def ten(two: Make) -> list[Path]:
 
 
 @pytest.fixture
-def golden(tmp_path: Path) -> Callable[..., int]:
+def on_baselines(tmp_path: Path) -> Callable[..., int]:
     """Run a command on the baselines of a folder."""
 
     def command(*words: object) -> int:
@@ -59,9 +59,9 @@ def golden(tmp_path: Path) -> Callable[..., int]:
 
 
 @pytest.fixture
-def approved(golden: Callable[..., int], ten: list[Path], tmp_path: Path) -> Path:
+def approved(on_baselines: Callable[..., int], ten: list[Path], tmp_path: Path) -> Path:
     """Approve a baseline of ten runs and two measurements, and return its file."""
     margins = ("--margin", f"{F1}=0.05", "--margin", f"{GAIN}=0.5")
-    assert golden("propose", "biceps", *ten, *margins) == 0
-    assert golden("approve", "biceps", "--by", "A. Nyquist", "--reason", "first") == 0
+    assert on_baselines("propose", "biceps", *ten, *margins) == 0
+    assert on_baselines("approve", "biceps", "--by", "A. Nyquist", "--reason", "first") == 0
     return tmp_path / "baselines" / "biceps.toml"

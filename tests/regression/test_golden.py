@@ -46,6 +46,16 @@ def run(tmp_path: Path) -> Make:
 
 
 @pytest.fixture
+def golden(tmp_path: Path) -> Callable[..., int]:
+    """Run a command on the baselines of a folder."""
+
+    def command(*words: object) -> int:
+        return main(["golden", *map(str, words), "--folder", str(tmp_path / "baselines")])
+
+    return command
+
+
+@pytest.fixture
 def old(run: Make) -> list[Path]:
     """Make ten runs that passed, of an F1 of 0.95 that scatters by 0.01."""
     values = 0.95 + 0.01 * np.random.default_rng(1).standard_normal(10)

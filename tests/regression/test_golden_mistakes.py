@@ -61,7 +61,7 @@ MISTAKES = {
 def test_a_baseline_that_is_not_as_approved_compares_nothing(
     mistake: str,
     approved: Path,
-    golden: Command,
+    on_baselines: Command,
     two: Make,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -69,7 +69,7 @@ def test_a_baseline_that_is_not_as_approved_compares_nothing(
     edit, code, said = MISTAKES[mistake]
     edit(approved)
     capsys.readouterr()
-    assert golden("check", "biceps", two(20, 0.95, 0.0), two(21, 0.95, 0.0)) == code
+    assert on_baselines("check", "biceps", two(20, 0.95, 0.0), two(21, 0.95, 0.0)) == code
     told = capsys.readouterr()
     assert said in told.err
     assert "where: " in told.err
@@ -79,52 +79,52 @@ def test_a_baseline_that_is_not_as_approved_compares_nothing(
 
 
 def test_what_the_new_runs_have_not_measured_keeps_no_other_answer_back(
-    approved: Path, golden: Command, two: Make, capsys: pytest.CaptureFixture[str]
+    approved: Path, on_baselines: Command, two: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is answered with a reason of its own, and the exit code tells that not all is known."""
     capsys.readouterr()
-    assert golden("check", "biceps", two(20, 0.951, None), two(21, 0.948, None)) == 5
+    assert on_baselines("check", "biceps", two(20, 0.951, None), two(21, 0.948, None)) == 5
     table = capsys.readouterr().out
     assert "equivalent" in table
     assert "not enough data: it was in none of the runs" in table
 
 
 def test_what_is_in_another_unit_is_compared_with_nothing(
-    approved: Path, golden: Command, two: Make, capsys: pytest.CaptureFixture[str]
+    approved: Path, on_baselines: Command, two: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A change of another measurement is told all the same."""
     capsys.readouterr()
     runs = [two(20, 0.80, 0.0, unit="1"), two(21, 0.81, 0.0, unit="1")]
-    assert golden("check", "biceps", *runs) == 1
+    assert on_baselines("check", "biceps", *runs) == 1
     table = capsys.readouterr().out
     assert "changed" in table
     assert "it is in '1' now, then in '%'" in table
 
 
 def test_a_measurement_that_nobody_knows_is_named_with_the_nearest(
-    golden: Command, ten: list[Path], capsys: pytest.CaptureFixture[str]
+    on_baselines: Command, ten: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing is proposed."""
-    assert golden("propose", "b", *ten, "--margin", "discharges.f1.devise=0.05") == 2
+    assert on_baselines("propose", "b", *ten, "--margin", "discharges.f1.devise=0.05") == 2
     assert "did you mean 'discharges.f1.device'?" in capsys.readouterr().err
-    assert golden("check", "b", ten[0]) == 3
+    assert on_baselines("check", "b", ten[0]) == 3
 
 
 def test_one_broken_baseline_hides_no_other_in_the_list(
-    approved: Path, golden: Command, capsys: pytest.CaptureFixture[str]
+    approved: Path, on_baselines: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The list is whole, and its exit code tells that one could not be read."""
     (approved.parent / "aaa.toml").write_text("nonsense")
     capsys.readouterr()
-    assert golden("list") == 3
+    assert on_baselines("list") == 3
     told = capsys.readouterr()
     assert "A. Nyquist" in told.out
     assert "aaa.toml" in told.err
 
 
 def test_a_folder_that_is_no_run_is_named(
-    approved: Path, golden: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    approved: Path, on_baselines: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing is compared with half of what was asked."""
-    assert golden("check", "biceps", tmp_path / "nowhere") == 3
+    assert on_baselines("check", "biceps", tmp_path / "nowhere") == 3
     assert "nowhere" in capsys.readouterr().err

@@ -107,12 +107,12 @@ def test_a_wrong_detector_is_a_usage_error(text: str, pytester: pytest.Pytester)
 
 @pytest.fixture
 def golden(
-    pytester: pytest.Pytester, tmp_path: Path, golden: Command, ten: list[Path]
+    pytester: pytest.Pytester, tmp_path: Path, on_baselines: Command, ten: list[Path]
 ) -> Golden:
     """Ask the plugin about runs that were made before; the scenario itself is not run again."""
     Path("healthy_biceps.toml").write_text(SCENARIO)
     margins = ("--margin", f"{F1}=0.05", "--margin", f"{GAIN}=0.5")
-    assert golden("propose", NAME, *ten, *margins) == 0
+    assert on_baselines("propose", NAME, *ten, *margins) == 0
 
     def asked(what: str, *runs: Path) -> pytest.RunResult:
         pytester.makeconftest(
@@ -130,8 +130,8 @@ def golden(
     return asked
 
 
-def approve(golden: Command) -> None:
-    assert golden("approve", NAME, "--by", "A. Nyquist", "--reason", "first") == 0
+def approve(on_baselines: Command) -> None:
+    assert on_baselines("approve", NAME, "--by", "A. Nyquist", "--reason", "first") == 0
 
 
 def test_a_baseline_that_nobody_approved_fails(golden: Golden, two: Make) -> None:
@@ -142,10 +142,10 @@ def test_a_baseline_that_nobody_approved_fails(golden: Golden, two: Make) -> Non
 
 
 def test_a_baseline_that_was_edited_fails(
-    golden: Golden, two: Make, golden: Command, tmp_path: Path
+    golden: Golden, two: Make, on_baselines: Command, tmp_path: Path
 ) -> None:
     """With the words of the command."""
-    approve(golden)
+    approve(on_baselines)
     file = tmp_path / "baselines" / f"{NAME}.toml"
     file.write_text(file.read_text().replace("margin = 0.05", "margin = 0.5"))
     result = golden("check", two(20, 0.95, 0.0))
@@ -154,10 +154,10 @@ def test_a_baseline_that_was_edited_fails(
 
 
 def test_each_measurement_of_a_baseline_is_a_result_of_its_own(
-    golden: Golden, two: Make, golden: Command
+    golden: Golden, two: Make, on_baselines: Command
 ) -> None:
     """A change fails; so does what is no longer measured; the rest is compared all the same."""
-    approve(golden)
+    approve(on_baselines)
     result = golden("check", two(20, 0.80, 0.0), two(21, 0.81, 0.0))
     result.stdout.fnmatch_lines([f"*SUBPASSED?{GAIN}?*", f"*changed: {F1} by -0.14*"])
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -167,25 +167,25 @@ def test_each_measurement_of_a_baseline_is_a_result_of_its_own(
 
 
 def test_runs_that_passed_are_proposed_with_the_margins_of_before(
-    golden: Golden, two: Make, golden: Command, tmp_path: Path
+    golden: Golden, two: Make, on_baselines: Command, tmp_path: Path
 ) -> None:
     """The approved baseline stays as it is, until somebody approves the proposal."""
-    approve(golden)
+    approve(on_baselines)
     before = (tmp_path / "baselines" / f"{NAME}.toml").read_text()
     result = golden("propose", two(20, 0.80, 0.0), two(21, 0.81, 0.0))
     assert result.ret == 0
     assert (tmp_path / "baselines" / f"{NAME}.toml").read_text() == before
     waiting = tmp_path / "baselines" / "proposed" / f"{NAME}.toml"
     assert "margin = 0.05" in waiting.read_text()
-    approve(golden)
+    approve(on_baselines)
     assert golden("check", two(22, 0.80, 0.0), two(23, 0.81, 0.0)).ret == 0
 
 
 def test_a_run_that_failed_cannot_propose_itself(
-    golden: Golden, two: Make, golden: Command, tmp_path: Path
+    golden: Golden, two: Make, on_baselines: Command, tmp_path: Path
 ) -> None:
     """Nothing is written."""
-    approve(golden)
+    approve(on_baselines)
     result = golden("propose", two(20, 0.2, 0.0, verdict="fail"), two(21, 0.95, 0.0))
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*did not pass: completed, fail*"])
