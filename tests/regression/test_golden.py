@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emgsim.cli import main
 from emgsim.records.journal import Journal
 from emgsim.regression.baseline import baseline_text, load_baseline
 from emgsim.verdict import Measurement
 
+Command = Callable[..., int]
 Make = Callable[..., Path]
 F1 = "discharges.f1.device"
 
@@ -46,16 +46,6 @@ def run(tmp_path: Path) -> Make:
 
 
 @pytest.fixture
-def golden(tmp_path: Path) -> Callable[..., int]:
-    """Run a command on the baselines of a folder."""
-
-    def command(*words: object) -> int:
-        return main(["golden", *map(str, words), "--folder", str(tmp_path / "baselines")])
-
-    return command
-
-
-@pytest.fixture
 def old(run: Make) -> list[Path]:
     """Make ten runs that passed, of an F1 of 0.95 that scatters by 0.01."""
     values = 0.95 + 0.01 * np.random.default_rng(1).standard_normal(10)
@@ -63,119 +53,119 @@ def old(run: Make) -> list[Path]:
 
 
 def test_a_baseline_is_proposed_approved_and_compared(
-    run: Make, golden: Callable[..., int], old: list[Path], tmp_path: Path, capsys
+    run: Make, on_baselines: Command, old: list[Path], tmp_path: Path, capsys
 ) -> None:
     """The same again is equivalent, a loss is a change, and one run of ten tells nothing."""
-    assert golden("propose", "biceps", *old, "--margin", f"{F1}=0.05") == 0
-    assert golden("check", "biceps", old[0]) == 3  # nobody has approved it
-    assert golden("approve", "biceps", "--by", "A. Nyquist", "--reason", "first release") == 0
+    assert on_baselines("propose", "biceps", *old, "--margin", f"{F1}=0.05") == 0
+    assert on_baselines("check", "biceps", old[0]) == 3  # nobody has approved it
+    assert on_baselines("approve", "biceps", "--by", "A. Nyquist", "--reason", "first release") == 0
     file = tmp_path / "baselines" / "biceps.toml"
     assert load_baseline(file).by == "A. Nyquist"
     assert not (tmp_path / "baselines" / "proposed" / "biceps.toml").exists()
     capsys.readouterr()
-    assert golden("check", "biceps", run(50, 0.951), run(51, 0.948)) == 0
+    assert on_baselines("check", "biceps", run(50, 0.951), run(51, 0.948)) == 0
     assert "equivalent" in capsys.readouterr().out
-    assert golden("check", "biceps", run(52, 0.81), run(53, 0.82)) == 1
+    assert on_baselines("check", "biceps", run(52, 0.81), run(53, 0.82)) == 1
     assert "changed" in capsys.readouterr().out
-    assert golden("check", "biceps", run(54, 0.90)) == 5
+    assert on_baselines("check", "biceps", run(54, 0.90)) == 5
     assert "not enough data" in capsys.readouterr().out
-    assert golden("list") == 0
+    assert on_baselines("list") == 0
     assert "A. Nyquist" in capsys.readouterr().out
-    assert golden("show", "biceps") == 0
+    assert on_baselines("show", "biceps") == 0
     assert "first release" in capsys.readouterr().out
 
 
-def test_what_failed_becomes_no_baseline(run: Make, golden: Callable[..., int], capsys) -> None:
+def test_what_failed_becomes_no_baseline(run: Make, on_baselines: Command, capsys) -> None:
     """A run that failed cannot propose itself."""
     failed = run(1, 0.2, verdict="fail")
-    assert golden("propose", "biceps", run(2, 0.9), failed, "--margin", f"{F1}=0.05") == 2
+    assert on_baselines("propose", "biceps", run(2, 0.9), failed, "--margin", f"{F1}=0.05") == 2
     assert "did not pass: completed, fail" in capsys.readouterr().err
 
 
 def test_a_name_that_is_no_file_of_ours_is_refused(
-    golden: Callable[..., int], old: list[Path], capsys
+    on_baselines: Command, old: list[Path], capsys
 ) -> None:
     """Before anything is written, and saying of what a name is made."""
-    assert golden("propose", "Bad Name", *old, "--margin", f"{F1}=0.05") == 2
+    assert on_baselines("propose", "Bad Name", *old, "--margin", f"{F1}=0.05") == 2
     assert "small letters, digits, dots, hyphens and underscores, got 'Bad Name'" in (
         capsys.readouterr().err
     )
 
 
 def test_runs_of_one_seed_tell_nothing_of_the_scatter(
-    run: Make, golden: Callable[..., int], capsys
+    run: Make, on_baselines: Command, capsys
 ) -> None:
     """They are equal, and would make every change significant."""
     runs = [run(1, 0.9), run(1, 0.91)]
-    assert golden("propose", "biceps", *runs, "--margin", f"{F1}=0.05") == 2
+    assert on_baselines("propose", "biceps", *runs, "--margin", f"{F1}=0.05") == 2
     assert "a seed of its own" in capsys.readouterr().err
 
 
-def test_runs_of_two_rigs_make_no_baseline(run: Make, golden: Callable[..., int], capsys) -> None:
+def test_runs_of_two_rigs_make_no_baseline(run: Make, on_baselines: Command, capsys) -> None:
     """Nor are they compared with one of another rig."""
     runs = [run(1, 0.9), run(2, 0.91, rig="bench")]
-    assert golden("propose", "biceps", *runs, "--margin", f"{F1}=0.05") == 2
+    assert on_baselines("propose", "biceps", *runs, "--margin", f"{F1}=0.05") == 2
     assert "bench and virtual" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("margin", ["0.05", f"{F1}=", f"{F1}=-1", f"{F1}=x"])
 def test_a_margin_is_a_difference(
-    margin: str, golden: Callable[..., int], old: list[Path], capsys
+    margin: str, on_baselines: Command, old: list[Path], capsys
 ) -> None:
     """Of a measurement, and more than nought."""
-    assert golden("propose", "biceps", *old, "--margin", margin) == 2
+    assert on_baselines("propose", "biceps", *old, "--margin", margin) == 2
     assert "MEASUREMENT=DIFFERENCE" in capsys.readouterr().err
 
 
 def test_what_was_not_measured_is_not_watched(
-    run: Make, golden: Callable[..., int], capsys
+    run: Make, on_baselines: Command, capsys
 ) -> None:
     """Neither in all of the runs nor in one of them."""
-    assert golden("propose", "b", run(1, 0.9), "--margin", "gain.accuracy=1") == 2
+    assert on_baselines("propose", "b", run(1, 0.9), "--margin", "gain.accuracy=1") == 2
     assert "no run has a measurement 'gain.accuracy'" in capsys.readouterr().err
-    assert golden("propose", "b", run(2, 0.9), run(3, None), "--margin", f"{F1}=1") == 2
+    assert on_baselines("propose", "b", run(2, 0.9), run(3, None), "--margin", f"{F1}=1") == 2
     assert "was not measured in virtual-3" in capsys.readouterr().err
 
 
 def test_a_baseline_that_was_changed_by_hand_is_refused(
-    golden: Callable[..., int], old: list[Path], tmp_path: Path, capsys
+    on_baselines: Command, old: list[Path], tmp_path: Path, capsys
 ) -> None:
     """Its digest tells."""
-    golden("propose", "biceps", *old, "--margin", f"{F1}=0.05")
-    golden("approve", "biceps", "--by", "A. Nyquist", "--reason", "first release")
+    on_baselines("propose", "biceps", *old, "--margin", f"{F1}=0.05")
+    on_baselines("approve", "biceps", "--by", "A. Nyquist", "--reason", "first release")
     file = tmp_path / "baselines" / "biceps.toml"
     file.write_text(file.read_text().replace("margin = 0.05", "margin = 0.5"))
-    assert golden("check", "biceps", old[0]) == 3
+    assert on_baselines("check", "biceps", old[0]) == 3
     assert "was changed after A. Nyquist approved it" in capsys.readouterr().err
 
 
 def test_a_proposal_that_somebody_overtook_is_refused(
-    golden: Callable[..., int], old: list[Path], tmp_path: Path, capsys
+    on_baselines: Command, old: list[Path], tmp_path: Path, capsys
 ) -> None:
     """Approval names what it replaces, and that has gone."""
-    golden("propose", "biceps", *old, "--margin", f"{F1}=0.05")
+    on_baselines("propose", "biceps", *old, "--margin", f"{F1}=0.05")
     stale = (tmp_path / "baselines" / "proposed" / "biceps.toml").read_text()
-    golden("approve", "biceps", "--by", "A. Nyquist", "--reason", "first release")
+    on_baselines("approve", "biceps", "--by", "A. Nyquist", "--reason", "first release")
     (tmp_path / "baselines" / "proposed" / "biceps.toml").write_text(stale)
-    assert golden("approve", "biceps", "--by", "B", "--reason", "second") == 2
+    assert on_baselines("approve", "biceps", "--by", "B", "--reason", "second") == 2
     assert "approved anew" in capsys.readouterr().err
 
 
 def test_approval_needs_a_name_and_a_reason(
-    golden: Callable[..., int], old: list[Path], capsys
+    on_baselines: Command, old: list[Path], capsys
 ) -> None:
     """Blanks are none."""
-    golden("propose", "biceps", *old, "--margin", f"{F1}=0.05")
-    assert golden("approve", "biceps", "--by", " ", "--reason", "why") == 2
+    on_baselines("propose", "biceps", *old, "--margin", f"{F1}=0.05")
+    assert on_baselines("approve", "biceps", "--by", " ", "--reason", "why") == 2
     assert "needs a name and a reason" in capsys.readouterr().err
 
 
 def test_a_baseline_reads_back_as_it_was_written(
-    golden: Callable[..., int], old: list[Path], tmp_path: Path
+    on_baselines: Command, old: list[Path], tmp_path: Path
 ) -> None:
     """To the last digit, quotes and all."""
-    golden("propose", "biceps", *old, "--margin", f"{F1}=0.05")
-    golden("approve", "biceps", "--by", 'A. "Ny" Quist', "--reason", "it's right\nso")
+    on_baselines("propose", "biceps", *old, "--margin", f"{F1}=0.05")
+    on_baselines("approve", "biceps", "--by", 'A. "Ny" Quist', "--reason", "it's right\nso")
     found = load_baseline(tmp_path / "baselines" / "biceps.toml")
     again = tmp_path / "again.toml"
     again.write_text(baseline_text(found))
