@@ -1,10 +1,10 @@
 """Many motor units on many channels: the sum of all discharges, a stretch of time after the other.
 
 At the skin no single fibre is heard, so a discharge always sounds the same, and what all channels
-record is a matrix product at every frequency: MUAPs times trains. Trains are put on a grid twice as
-fine as the samples by a window, whose spectrum is divided out again: discharges stand at any
-instant, and the error is below 1e-8 of the MUAP (Barnett, Magland & af Klinteberg 2019, SIAM J Sci
-Comput 41:C479).
+record is a matrix product at every frequency: MUAPs times trains. Trains are put on a grid about
+twice as fine as the MUAPs need by a window, whose spectrum is divided out again: discharges stand
+at any instant, and the error is below 1e-7 of the MUAP (Barnett, Magland & af Klinteberg 2019, SIAM
+J Sci Comput 41:C479).
 
 The stretches lie on a grid of their own from time zero on: any length of block gives the same
 bytes.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,8 @@ Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 Voice = tuple[int, ...]  # whatever tells one from the others
 
-FINER = 2  # the trains' grid over the samples'
-TAPS = 10  # of the window, in points of that grid; each gives a digit
-SHAPE = 2.3 * TAPS  # of the window exp(SHAPE (sqrt(1 - x^2) - 1)), for twice as fine; Barnett 2019
+TAPS = 10  # of the window, in points of the trains' grid; each gives a digit
+ONCE = 0.28  # share of the sampling rate that a grid as fine as the samples holds well enough
 WINDOWS = 32  # in a stretch: products of matrices cost less than as many of vectors
 LEAST_WINDOW = 256  # samples
 QUADRATURE = 60  # points, for the window's spectrum: exact to rounding
@@ -52,15 +51,20 @@ class Mixer:
         Of the recording.
     reach
         First and last sample after a discharge that any MUAP has; the last one excluded.
+    stop
+        Frequency over the sampling rate above which no MUAP has anything: it is not mixed.
     """
 
-    def __init__(self, n_channels: int, reach: tuple[int, int]) -> None:
+    def __init__(self, n_channels: int, reach: tuple[int, int], stop: float = 0.5) -> None:
         self._reach = first, end = reach
         # The window spreads a discharge over whole samples before and after it.
         self._lead, length = TAPS - first, end - first + 2 * TAPS
         self._size = int(fft.next_fast_len(max(LEAST_WINDOW, 4 * length), real=True))
         self._size += self._size % 2
         self._hop = self._size - length
+        self._n_bins = min(self._size // 2, int(np.ceil(stop * self._size))) + 1
+        finer = 1 if stop <= ONCE else 2  # the trains' grid over the samples'
+        self._window = _Window(finer, 0.98 * np.pi * TAPS * (1 - stop / finer))
         self._n_channels = n_channels
         self._spectra = np.zeros(self._shape(0), dtype=np.complex128)
         self._slots: dict[Voice, int] = {}  # of a voice among the spectra
@@ -108,7 +112,9 @@ class Mixer:
         padded = np.zeros((self._size, self._n_channels))
         padded[muap.first + self._lead :][: len(muap.uv)] = muap.uv
         self._slots[voice], self._trains[voice] = self._free_slot(), []
-        self._spectra[:, self._slots[voice]] = fft.rfft(padded, axis=0)
+        spectrum = fft.rfft(padded, axis=0)[: self._n_bins]
+        spectrum /= self._window.spectrum(self._size, self._n_bins)[:, None]
+        self._spectra[:, self._slots[voice]] = spectrum
 
     def release(self, voice: Voice) -> None:
         """Forget a voice as soon as all that it was told has sounded."""
@@ -128,7 +134,7 @@ class Mixer:
         return slot
 
     def _shape(self, n_voices: int) -> tuple[int, int, int]:
-        return self._size // 2 + 1, n_voices, self._n_channels
+        return self._n_bins, n_voices, self._n_channels
 
     def discharge(self, voice: Voice, instants: Floats, weights: Floats) -> None:
         """Take discharges of a voice, in samples since time zero, each with its weight.
@@ -185,41 +191,50 @@ class Mixer:
         self, rows: Sequence[tuple[Voice, Floats, Floats]], first: int
     ) -> Iterator[Floats]:
         """Yield what the discharges of each window sound, ``(size, n_channels)``."""
-        trains = np.zeros((len(rows), WINDOWS, FINER * self._size))
+        trains = np.zeros((len(rows), WINDOWS, self._window.finer * self._size))
         for row, (_, instants, weights) in enumerate(rows):
             window, within = np.divmod(instants - first, self._hop)
-            _spread(trains[row], window.astype(np.int64), within, weights)
-        n_bins = self._size // 2 + 1
-        spectra = fft.rfft(trains, axis=2)[:, :, :n_bins] / _window_spectrum(self._size)
-        muaps = self._spectra[:, [self._slots[voice] for voice, _, _ in rows]]
+            self._window.spread(trains[row], window.astype(np.int64), within, weights)
+        spectra = fft.rfft(trains, axis=2)[:, :, : self._n_bins]
+        slots = [self._slots[voice] for voice, _, _ in rows]
+        in_a_row = slots == list(range(len(slots)))  # the rule: no copy then
+        muaps = self._spectra[:, : len(slots)] if in_a_row else self._spectra[:, slots]
         mixed = np.matmul(spectra.transpose(2, 1, 0), muaps)
         yield from fft.irfft(mixed, self._size, axis=0).transpose(1, 0, 2)
 
 
-def _spread(train: Floats, window: NDArray[np.int64], within: Floats, weights: Floats) -> None:
-    """Add the window's points about each instant to a voice's trains ``(n_windows, n)``, in place.
+class _Window(NamedTuple):
+    """What puts a discharge on the grid: ``exp(shape (sqrt(1 - x^2) - 1))``, `TAPS` points long.
 
-    Point `TAPS` / 2 of the grid is the beginning of a stretch's window.
+    The shape is Barnett's for the share of the grid's rate at which trains are read no more.
     """
-    nearest = np.floor(FINER * within).astype(np.int64)
-    points = np.arange(1 - TAPS // 2, TAPS // 2 + 1)
-    heights = weights[:, None] * _window(points - (FINER * within - nearest)[:, None])
-    cells = window[:, None] * train.shape[1] + nearest[:, None] + points + TAPS // 2
-    flat = train.reshape(-1)
-    flat += np.bincount(cells.ravel(), weights=heights.ravel(), minlength=flat.size)
 
+    finer: int
+    shape: float
 
-def _window(point: Floats) -> Floats:
-    """Return the window at some points of the grid from its centre, all within half its length."""
-    inside = np.maximum(0.0, 1 - (2 * point / TAPS) ** 2)
-    return np.asarray(np.exp(SHAPE * (np.sqrt(inside) - 1)))
+    def spread(
+        self, train: Floats, window: NDArray[np.int64], within: Floats, weights: Floats
+    ) -> None:
+        """Add the points about each instant to a voice's trains ``(n_windows, n)``, in place.
 
+        Point `TAPS` / 2 of the grid is the beginning of a stretch's window.
+        """
+        nearest = np.floor(self.finer * within).astype(np.int64)
+        points = np.arange(1 - TAPS // 2, TAPS // 2 + 1)
+        heights = weights[:, None] * self._height(points - (self.finer * within - nearest)[:, None])
+        cells = window[:, None] * train.shape[1] + nearest[:, None] + points + TAPS // 2
+        flat = train.reshape(-1)
+        flat += np.bincount(cells.ravel(), weights=heights.ravel(), minlength=flat.size)
 
-@cache
-def _window_spectrum(size: int) -> Complexes:
-    """Return the spectrum of `_window` where `_spread` puts it, ``(size // 2 + 1,)``."""
-    cycles = np.arange(size // 2 + 1) / (FINER * size)  # per point of the fine grid
-    nodes, weights = special.roots_legendre(QUADRATURE)
-    points = nodes * TAPS / 2
-    height = TAPS / 2 * np.cos(2 * np.pi * cycles[:, None] * points) @ (weights * _window(points))
-    return np.asarray(height * np.exp(-2j * np.pi * cycles * (TAPS // 2)))
+    def spectrum(self, size: int, n_bins: int) -> Complexes:
+        """Return the spectrum of what `spread` makes of a discharge at the window's beginning."""
+        cycles = np.arange(n_bins) / (self.finer * size)  # per point of the grid
+        nodes, weights = special.roots_legendre(QUADRATURE)
+        points = nodes * TAPS / 2
+        waves = np.cos(2 * np.pi * cycles[:, None] * points)
+        height = TAPS / 2 * waves @ (weights * self._height(points))
+        return np.asarray(height * np.exp(-2j * np.pi * cycles * (TAPS // 2)))
+
+    def _height(self, point: Floats) -> Floats:
+        inside = np.maximum(0.0, 1 - (2 * point / TAPS) ** 2)
+        return np.asarray(np.exp(self.shape * (np.sqrt(inside) - 1)))

@@ -61,6 +61,23 @@ def test_blocks_of_any_length_hold_the_same_bytes(cuts):
     np.testing.assert_array_equal(mixed(cuts, trains, 25_000), mixed([], trains, 25_000))
 
 
+def test_what_lies_above_the_stop_is_not_mixed():
+    """The wave ends at 0.28 of the rate, where 2e-6 of it is left; a fifth cuts some of it off."""
+    t = np.arange(3000)
+    expected = np.stack([wave(t - 700.3, channel) for channel in range(3)], axis=1)
+    errors = []
+    for stop in (0.5, 0.28, 0.2):
+        mixer = Mixer(3, (FIRST, FIRST + LENGTH), stop)
+        mixer.add_voice((1,), muap())
+        mixer.discharge((1,), np.array([700.3]), np.ones(1))
+        out = np.zeros((3000, 3))
+        mixer.sound(out, 0)
+        errors.append(np.max(np.abs(out - expected)))
+    assert errors[0] < 1e-8
+    assert errors[1] < 1e-5
+    assert errors[2] > 1e-4
+
+
 def test_a_voice_that_is_released_sounds_what_it_was_told_and_leaves_its_room():
     """A unit whose fibres have slowed down gets another MUAP, and memory does not grow."""
     mixer = Mixer(3, (FIRST, FIRST + LENGTH))
