@@ -8,7 +8,7 @@ how a recording is cut into blocks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +112,12 @@ def render(bursts: Iterator[Burst], grid: Grid) -> Iterator[Chunk]:
         yield Chunk(added_uv[:, None], events=tuple(events))
         active = [burst for burst in active if burst.last_s > times_s[-1]]
         events = []
+
+
+def uneven(chunks: Iterator[Chunk], gains: Floats) -> Iterator[Chunk]:
+    """Yield chunks with what is added on each channel times its gain, shape ``(n_channels,)``."""
+    for chunk in chunks:
+        yield replace(chunk, added_uv=chunk.added_uv * gains)
 
 
 def _since_the_start(event: Event | None) -> list[Event]:

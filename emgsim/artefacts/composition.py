@@ -14,10 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgsim.artefacts import heart, interference, movement, noise
-from emgsim.artefacts.chunks import Added, Chunk, Grid
+from emgsim.artefacts.chunks import Added, Chunk, Grid, uneven
 from emgsim.artefacts.conversion import Converted, Saturated
 from emgsim.artefacts.crosstalk import Overheard
-from emgsim.artefacts.parameters import Adc, Artefact, Crosstalk, Saturation, check_order
+from emgsim.artefacts.parameters import (
+    Adc,
+    Artefact,
+    Crosstalk,
+    Saturation,
+    Uneven,
+    check_order,
+)
 from emgsim.recording import Event, Recording
 from emgsim.seeds import occurrences, stream
 
@@ -87,7 +94,8 @@ def begin(
     Raises
     ------
     ValueError
-        If the artefact is crosstalk and no neighbour is given, or it does not fit.
+        If the artefact is crosstalk and no neighbour is given, or it does not fit, or an artefact's
+        gains are not one per channel.
     """
     if isinstance(artefact, Saturation):
         return Saturated(artefact, rate_hz, n_channels)
@@ -99,7 +107,15 @@ def begin(
         return Overheard(artefact, rate_hz, n_channels, neighbour)
     grid = Grid(rate_hz, n_channels)
     rng = stream(seed, f"artefact:{artefact.kind}", index)
-    return Added(grid, MAKERS[artefact.kind](artefact, grid, rng))
+    chunks = MAKERS[artefact.kind](artefact, grid, rng)
+    if isinstance(artefact, Uneven) and artefact.gains:
+        if len(artefact.gains) != n_channels:
+            raise ValueError(
+                f"{artefact.kind}: gains must be one for each of the {n_channels} channels, "
+                f"got {len(artefact.gains)}"
+            )
+        chunks = uneven(chunks, np.array(artefact.gains))
+    return Added(grid, chunks)
 
 
 class Stages:

@@ -45,6 +45,26 @@ class _Artefact(BaseModel):
         return self
 
 
+class Uneven(_Artefact):
+    """An artefact that may reach its channels in different sizes, or turned over.
+
+    A grid near the heart hears it by distance, a worse contact turns more of the mains' common mode
+    into a difference, and the skin's noise goes with the pad: about 1 / sqrt(area) (Huigen 2002).
+    """
+
+    # Of each channel that it reaches, times its sizes; all 1 if none is given
+    gains: tuple[Annotated[float, Field(ge=-1_000, le=1_000)], ...] = ()
+
+    @model_validator(mode="after")
+    def _one_gain_per_channel(self) -> Self:
+        if self.gains and self.channels and len(self.gains) != len(self.channels):
+            raise ValueError(
+                f"gains must be one for each of the {len(self.channels)} channels, "
+                f"got {len(self.gains)}"
+            )
+        return self
+
+
 class Thermal(_Artefact):
     """Johnson noise of the electrode's resistance: white, 4kTR per hertz."""
 
@@ -68,7 +88,7 @@ class Amplifier(_Artefact):
     corner_hz: float = Field(30.0, ge=0, le=1_000)  # where 1/f equals white; 10-100 [M]
 
 
-class SkinElectrode(_Artefact):
+class SkinElectrode(Uneven):
     """Noise of a surface electrode on skin: white up to 500 Hz, and 1/f^2 below a corner."""
 
     place = Place.ELECTRODE
@@ -77,7 +97,7 @@ class SkinElectrode(_Artefact):
     corner_hz: float = Field(20.0, ge=1, le=200)  # where 1/f^2 equals white [M]
 
 
-class Mains(_Artefact):
+class Mains(Uneven):
     """Mains hum with odd harmonics, its frequency drifting, its size following the lead's moves."""
 
     kind: Literal["mains"] = "mains"
@@ -88,7 +108,7 @@ class Mains(_Artefact):
     modulation: float = Field(0.1, ge=0, le=1)  # the most that the size strays, relative [P]
 
 
-class Ecg(_Artefact):
+class Ecg(Uneven):
     """The heart: P, QRS and T waves with the heart rate's variability."""
 
     kind: Literal["ecg"] = "ecg"
@@ -98,7 +118,7 @@ class Ecg(_Artefact):
     qrs_ms: float = Field(80.0, ge=40, le=160)  # 60-100 [M]
 
 
-class Movement(_Artefact):
+class Movement(Uneven):
     """Electrode or cable moved: bursts of slow swings that die away exponentially."""
 
     kind: Literal["movement"] = "movement"

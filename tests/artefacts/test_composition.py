@@ -26,6 +26,7 @@ from emgsim.artefacts.parameters import (
     Saturation,
     Stimulus,
     Thermal,
+    Uneven,
 )
 from emgsim.recording import Channel, Event, Recording
 
@@ -231,3 +232,29 @@ def test_the_given_samples_are_left_as_they_are() -> None:
     before = clean.samples_uv.copy()
     apply(clean, (), [Thermal(), Amplifier(), Saturation(), Adc()], 1)
     np.testing.assert_array_equal(clean.samples_uv, before)
+
+
+@pytest.mark.parametrize("artefact", [a for a in BUSY if isinstance(a, Uneven)])
+def test_gains_scale_what_each_channel_gets(artefact) -> None:
+    """One twice as loud, one turned over, one that hears nothing; a missing gain is 1."""
+    clean = np.zeros((60_000, 3))
+    alike = stages([artefact], 2_048.0, 1, n_channels=3).step(clean, 0)
+    uneven = artefact.model_copy(update={"gains": (2.0, -1.0, 0.0)})
+    found = stages([uneven], 2_048.0, 1, n_channels=3).step(clean, 0)
+    assert np.ptp(alike[0]) > 0
+    np.testing.assert_array_equal(found[0], alike[0] * [2.0, -1.0, 0.0])
+    assert found[1] == alike[1]
+
+
+def test_gains_are_those_of_the_channels_that_are_named() -> None:
+    """The second gain belongs to column 2, and column 1 stays clean."""
+    artefact = Ecg(channels=(0, 2), gains=(1.0, 3.0))
+    samples_uv, _ = stages([artefact], 2_048.0, 1, n_channels=3).step(np.zeros((4_096, 3)), 0)
+    np.testing.assert_array_equal(samples_uv[:, 2], 3.0 * samples_uv[:, 0])
+    assert np.ptp(samples_uv, axis=0).tolist()[1] == 0.0
+
+
+def test_gains_that_do_not_fit_the_recording_are_refused() -> None:
+    """Four channels want four gains."""
+    with pytest.raises(ValueError, match="mains: gains must be one for each of the 4 channels, "):
+        stages([Mains(gains=(1.0, 2.0))], 2_048.0, 1, n_channels=4)

@@ -61,6 +61,7 @@ def test_what_is_out_of_range_is_refused(table) -> None:
     (Movement, {"lowest_hz": 30}, r"lowest_hz must be <= highest_hz \(20\), got 30"),
     (NeedleMovement, {"shortest_ms": 400}, r"shortest_ms must be <= longest_ms \(300\), got 400"),
     (Thermal, {"channels": (1, 1)}, r"channels must name each column once, got \[1, 1\]"),
+    (Ecg, {"channels": (0, 1), "gains": (1, 2, 3)}, "one for each of the 2 channels, got 3"),
 ])
 def test_impossible_combinations_say_thing_rule_and_value(model, values, message) -> None:
     """One clear sentence each."""
