@@ -40,7 +40,7 @@ def needle_way(scenario: Scenario, patient: Patient) -> tuple[TipPosition, tuple
     InputError
         If the needle finds no place that it was to begin at.
     """
-    electrode = scenario.electrode
+    electrode = scenario.needle
     phases = conditions.conditioned_phases(scenario.phases, scenario.conditions)
     tip = electrode.tip
     if electrode.seek is not None:

@@ -130,8 +130,9 @@ class MotorUnit:
 
     ``muap_uv`` has shape ``(n_muap_samples, n_channels)`` at ``Truth.muap_rate_hz``; the motor
     neuron's discharge falls on the time ``muap_start_s`` before its first sample, and the main
-    spike of channel 0 comes ``arrival_s`` after the discharge. The MUAP is without jitter, the mean
-    over the discharges if the needle moved. ``fibres`` is given on request.
+    spike of channel 0 comes ``arrival_s`` after the discharge; on the skin it is that of the
+    channel where it is largest. The MUAP is without jitter, the mean over the discharges if it
+    changed. ``fibres`` is given on request.
     """
 
     id: int

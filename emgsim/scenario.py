@@ -7,13 +7,13 @@ import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from emgsim.analysis.plan import NeedlePlan
+from emgsim.analysis.plan import NeedlePlan, Plan, Step, SurfacePlan
 from emgsim.artefacts.parameters import Artefact, check_order
 from emgsim.configuration import (
     Table,
@@ -42,6 +42,13 @@ from emgsim.physiology.parameters import (
 from emgsim.physiology.parameters.conditions import Condition
 from emgsim.physiology.parameters.effort import total_s
 from emgsim.physiology.parameters.spontaneous import SpontaneousActivity
+from emgsim.physiology.parameters.surface import (
+    BellyTendon,
+    SkinElectrode,
+    SurfaceBipolar,
+    SurfaceGrid,
+    SurfacePads,
+)
 from emgsim.shipped import PACKAGE, find
 from emgsim.verdict import Limit, requirement_ids
 
@@ -53,6 +60,8 @@ IN_PLACE_OF_A_NAME = {
 }
 NEEDLE_BAND_HZ = 10_000.0  # the standard upper limit of needle EMG; IFCN 2020
 HIGHEST_OF_RATE = 0.45  # the rest up to half the rate is left to the anti-alias filter
+SURFACE_KINDS = ("surface_bipolar", "belly_tendon", "surface_grid", "surface_pads")
+SURFACE_ACQUISITION = {"rate_hz": 2048.0, "highest_hz": 500.0}  # of the usual grid amplifier [R]
 
 
 class _Table(BaseModel):
@@ -106,13 +115,27 @@ def _concentric_by_default(value: object) -> object:
     return value
 
 
-Electrode = Annotated[
+Needle = Annotated[
     PlacedConcentric
     | PlacedMonopolar
     | PlacedSingleFibre
     | PlacedMacro
     | PlacedFineWire
     | PlacedThinFilm,
+    Field(discriminator="kind"),
+    BeforeValidator(_concentric_by_default),
+]
+Electrode = Annotated[
+    PlacedConcentric
+    | PlacedMonopolar
+    | PlacedSingleFibre
+    | PlacedMacro
+    | PlacedFineWire
+    | PlacedThinFilm
+    | SurfaceBipolar
+    | BellyTendon
+    | SurfaceGrid
+    | SurfacePads,
     Field(discriminator="kind"),
     BeforeValidator(_concentric_by_default),
 ]
@@ -185,12 +208,50 @@ class Scenario(_Table):
     phases: tuple[Phase, ...] = Field(min_length=1)
     acquisition: Acquisition = Acquisition()
     artefacts: tuple[Artefact, ...] = ()
-    analysis: NeedlePlan = NeedlePlan()
+    analysis: Annotated[Plan, Field(discriminator="kind")] = NeedlePlan()
     limits: tuple[ScenarioLimit, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_electrode_wants(cls, table: object) -> object:
+        """Fill in plan and sampling by the kind of electrode, where they are left to it."""
+        if not isinstance(table, Mapping):
+            return table
+        electrode = table.get("electrode")
+        kind = electrode.get("kind") if isinstance(electrode, Mapping) else None
+        is_surface = kind in SURFACE_KINDS
+        filled = dict(table)
+        if is_surface and "acquisition" not in table:
+            filled["acquisition"] = SURFACE_ACQUISITION
+        plan = table.get("analysis", {})
+        if isinstance(plan, Mapping):
+            filled["analysis"] = {"kind": "surface" if is_surface else "needle", **plan}
+        return filled
+
+    @model_validator(mode="after")
+    def _plan_fits_the_electrode(self) -> Self:
+        wanted = "surface" if isinstance(self.electrode, SkinElectrode) else "needle"
+        if self.analysis.kind != wanted:
+            raise ValueError(
+                f"analysis.kind must be {wanted!r} for a {self.electrode.kind} electrode, "
+                f"got {self.analysis.kind!r}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _skin_hears_no_spontaneous_activity(self) -> Self:
+        if isinstance(self.electrode, SkinElectrode) and self.spontaneous:
+            raise ValueError(
+                f"spontaneous must be empty for a {self.electrode.kind} electrode: single fibres "
+                f"and end plates are not heard on the skin, got {self.spontaneous[0].kind!r}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _electrode_is_in_the_muscle(self) -> Self:
         electrode, radius, fibres = self.electrode, self.muscle.radius_mm, self.muscle.fibres
+        if isinstance(electrode, SkinElectrode):
+            return self
         if electrode.extent_mm > 2 * radius:
             raise ValueError(
                 f"electrode must be smaller than the muscle's {2 * radius:g} mm, "
@@ -221,6 +282,8 @@ class Scenario(_Table):
 
     @model_validator(mode="after")
     def _moves_follow_each_other(self) -> Self:
+        if isinstance(self.electrode, SkinElectrode):
+            return self
         for before, after in pairwise(self.electrode.moves):
             if after.at_s < before.at_s + before.duration_s:
                 raise ValueError(
@@ -228,6 +291,19 @@ class Scenario(_Table):
                     f"({before.at_s + before.duration_s:g}), got {after.at_s:g}"
                 )
         return self
+
+    @property
+    def needle(self) -> Needle:
+        """The electrode, which must be a needle, wires or an array in the muscle.
+
+        Raises
+        ------
+        ValueError
+            If it is on the skin.
+        """
+        if isinstance(self.electrode, SkinElectrode):
+            raise ValueError(f"the electrode must be in the muscle, got {self.electrode.kind}")
+        return self.electrode
 
     @property
     def duration_s(self) -> float:
@@ -314,7 +390,21 @@ def scenario_from(table: Table, where: str, *, folder: Path = Path()) -> Scenari
     """
     for key in ("muscle", "electrode"):
         table = _from_catalogue(table, key, where)
-    return validated(Scenario, _with_effort_files(table, folder), where)
+    return _with_steps(validated(Scenario, _with_effort_files(table, folder), where))
+
+
+def _with_steps(scenario: Scenario) -> Scenario:
+    """Tell the plan of a surface recording what the patient does when, if phases have names."""
+    plan = scenario.analysis
+    if not isinstance(plan, SurfacePlan) or plan.steps:
+        return scenario
+    ends_s = list(accumulate(phase.duration_s for phase in scenario.phases))
+    steps = tuple(
+        Step(name=phase.name, onset_s=end_s - phase.duration_s, offset_s=end_s)
+        for phase, end_s in zip(scenario.phases, ends_s, strict=True)
+        if phase.name
+    )
+    return scenario.model_copy(update={"analysis": plan.model_copy(update={"steps": steps})})
 
 
 def _from_catalogue(table: Table, key: Literal["muscle", "electrode"], where: str) -> Table:

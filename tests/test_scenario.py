@@ -82,7 +82,7 @@ def test_a_resolved_scenario_can_be_loaded_from_its_file(tmp_path: Path) -> None
         ("muscle.name='bicep_brachii'", ["muscle.name", "did you mean 'biceps_brachii'?"]),
         ("muscle.pool.n_unit=3", ["muscle.pool.n_unit: unknown key", "did you mean 'n_units'?"]),
         ("muscle.pool.isi_cov=0.9", ["muscle.pool.isi_cov:", "0.5", "got 0.9"]),
-        ("electrode.kind='surface'", ["electrode.kind: no kind 'surface'", "concentric_needle"]),
+        ("electrode.kind='concentric'", ["no kind 'concentric'", "mean 'concentric_needle'"]),
         ("electrode.kind='monopola'", ["electrode.kind:", "did you mean 'monopolar'?"]),
         ("electrode.core_m=0.1", ["electrode.core_m: unknown key", "did you mean 'core_mm'?"]),
         ("electrode.core_mm=7", ["electrode.core_mm: input should be", "got 7"]),

@@ -16,9 +16,11 @@ from emgsim.analysis.decomposability import decomposability
 from emgsim.analysis.decomposition import Model, decompose
 from emgsim.analysis.effort import segments
 from emgsim.analysis.jitter import jitter_pairs
-from emgsim.analysis.plan import NeedlePlan
+from emgsim.analysis.plan import NeedlePlan, Plan, SurfacePlan
 from emgsim.analysis.quality import require_analysable
 from emgsim.analysis.quantification import QuantifiedMuap, quantified
+from emgsim.analysis.skin import KINDS as SKIN_KINDS
+from emgsim.analysis.skin import analyse_surface
 from emgsim.analysis.stretches import analyse_stretches, runs_at_rest
 from emgsim.analysis.trains import train_measures
 from emgsim.errors import NotAnalysableError
@@ -38,8 +40,10 @@ PIECE_S = 0.02  # the quietest of them tells the noise
 VOLUNTARY_SHARE = 0.5  # of a unit's discharges within contractions; else it discharges by itself
 
 
-def analyse(recording: Recording, plan: NeedlePlan | None = None) -> Findings:
+def analyse(recording: Recording, plan: Plan | None = None) -> Findings:
     """Find motor units with their potentials, efforts, and what discharges at rest.
+
+    Of surface EMG it measures contractions and tasks; see `emgsim.analysis.skin.analyse_surface`.
 
     Parameters
     ----------
@@ -70,6 +74,8 @@ def analyse(recording: Recording, plan: NeedlePlan | None = None) -> Findings:
     >>> len(analyse(recording).units) >= 3
     True
     """
+    if isinstance(plan, SurfacePlan) or (plan is None and _is_on_skin(recording)):
+        return analyse_surface(recording, plan or SurfacePlan())
     if plan is not None and plan.stretches:
         return analyse_stretches(recording, plan, channels=_needles(recording), slight=analyse)
     channels, reason = _channels_and_reason(recording, plan)
@@ -122,6 +128,11 @@ def _channels_and_reason(
     if channel.kind in NEEDLES:
         return channels, f"needle: {name} is a {channel.kind}"
     return channels, f"needle: {name} is sampled at {recording.rate_hz:g} Hz"
+
+
+def _is_on_skin(recording: Recording) -> bool:
+    """Tell whether the first channel is a surface electrode by its kind."""
+    return bool(recording.channels) and recording.channels[0].kind in SKIN_KINDS
 
 
 def _needles(recording: Recording) -> list[int]:

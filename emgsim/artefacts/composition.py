@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from emgsim.artefacts import heart, interference, movement, noise
 from emgsim.artefacts.chunks import Added, Chunk, Grid, uneven
+from emgsim.artefacts.contact import Detached
 from emgsim.artefacts.conversion import Converted, Saturated
 from emgsim.artefacts.crosstalk import Overheard
 from emgsim.artefacts.parameters import (
     Adc,
     Artefact,
     Crosstalk,
+    LeadOff,
     Saturation,
     Uneven,
     check_order,
@@ -107,6 +109,8 @@ def begin(
         return Overheard(artefact, rate_hz, n_channels, neighbour)
     grid = Grid(rate_hz, n_channels)
     rng = stream(seed, f"artefact:{artefact.kind}", index)
+    if isinstance(artefact, LeadOff):
+        return Detached(artefact, grid, rng)
     chunks = MAKERS[artefact.kind](artefact, grid, rng)
     if isinstance(artefact, Uneven) and artefact.gains:
         if len(artefact.gains) != n_channels:
@@ -150,7 +154,7 @@ class Stages:
             Shape ``(n, n_channels)``.
         events : tuple of Event
             In order of onset, on the scenario's clock: those that begin in the block, and of
-            saturation and converter those that have ended.
+            saturation, converter and leads that were off those that have ended.
 
         Raises
         ------

@@ -180,6 +180,32 @@ class Pop(_Artefact):
         return self
 
 
+class LeadOff(_Artefact):
+    """Leads that have lost the skin: no EMG, but the hum, drift and noise of an open input."""
+
+    place = Place.ELECTRODE
+    kind: Literal["lead_off"] = "lead_off"
+    from_s: float = Field(0.0, ge=0)  # after the recording's first sample
+    until_s: float | None = Field(None, gt=0)  # until the end if not given
+    frequency_hz: float = Field(50.0, ge=45, le=65)  # of the mains: 50 or 60
+    peak_to_peak_uv: float = Field(1_000.0, gt=0, le=1e6)  # hum's fundamental; bad lead 1 mV [M]
+    spread: float = Field(0.5, ge=0, le=2)  # SD of the hum's log size over channels [P]
+    drift_uv_rms: float = Field(2_000.0, gt=0, le=50_000)  # below 0.5 Hz; 100-5000 [M]
+    noise_uv_rms: float = Field(20.0, gt=0, le=200)  # 0.5-500 Hz; as of the worst contact [P]
+
+    @model_validator(mode="after")
+    def _names_its_leads(self) -> Self:
+        if not self.channels:
+            raise ValueError("channels must name the leads that are off, as in [3]; got none")
+        return self
+
+    @model_validator(mode="after")
+    def _comes_off_before_it_is_back(self) -> Self:
+        if self.until_s is not None and self.until_s <= self.from_s:
+            raise ValueError(f"until_s must be > from_s ({self.from_s:g}), got {self.until_s:g}")
+        return self
+
+
 class Stimulus(_Artefact):
     """Artefact of a nerve stimulator: a rectangular spike and a bi-exponential tail."""
 
@@ -278,6 +304,7 @@ Artefact = Annotated[
     | Movement
     | NeedleMovement
     | Pop
+    | LeadOff
     | Stimulus
     | RfBurst
     | Smps

@@ -88,7 +88,7 @@ def analyse(
         File for the findings, ending in .json.
     """
     from emgsim.analysis.core import analyse as analyse_recording
-    from emgsim.analysis.plan import NeedlePlan
+    from emgsim.analysis.plan import plan_kind
     from emgsim.configuration import read_table, validated
     from emgsim.files.findings import findings_table, write_findings
     from emgsim.files.reading import read_recording
@@ -96,7 +96,10 @@ def analyse(
     if output is not None and output.suffix != ".json":
         raise UsageError(f"-o must end in .json, got {output.name!r}")
     samples, _ = read_recording(recording, channels=channel, scale_uv_per_unit=scale)
-    chosen = validated(NeedlePlan, read_table(plan), str(plan)) if plan else None
+    chosen = None
+    if plan is not None:
+        table = read_table(plan)
+        chosen = validated(plan_kind(table), table, str(plan))
     findings = analyse_recording(samples, chosen)
     say(f"plan: {findings.plan}")
     if output is None:

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgsim.artefacts.composition import apply
-from emgsim.artefacts.parameters import Artefact, Place, Thermal
+from emgsim.artefacts.parameters import Artefact, Place
 from emgsim.physiology import conditions
-from emgsim.physiology.electrodes import impedance_ohm
 from emgsim.physiology.patient import Patient
 from emgsim.physiology.sounding import Sounding
 from emgsim.physiology.track import track
@@ -26,6 +25,7 @@ from emgsim.recording import MotorUnit, Recording, Truth
 from emgsim.scenario import Scenario
 from emgsim.seeds import stream
 from emgsim.simulation import simulate
+from emgsim.simulation.noise import own_noise
 
 Floats = NDArray[np.float64]
 
@@ -76,15 +76,8 @@ def is_near(unit: MotorUnit) -> bool:
 
 def _noises(scenario: Scenario) -> list[Artefact]:
     """Return the noise that the simulation adds; the electrode's own if the scenario has none."""
-    wanted = sorted(scenario.artefacts, key=lambda artefact: artefact.place)
-    found: list[Artefact] = [artefact for artefact in wanted if artefact.kind in NOISE]
-    if not any(artefact.kind == "thermal" for artefact in found):
-        resistance = impedance_ohm(scenario.electrode, 1e3, scenario.muscle.medium).real[:, 0]
-        own = [
-            Thermal(resistance_ohm=float(ohm), channels=(channel,))
-            for channel, ohm in enumerate(resistance)
-        ]
-        found = sorted([*found, *own], key=lambda artefact: artefact.place)
+    named = [artefact for artefact in scenario.artefacts if artefact.kind in NOISE]
+    found = sorted([*named, *own_noise(scenario)], key=lambda artefact: artefact.place)
     return [artefact for artefact in found if artefact.place <= Place.AMPLIFIER]
 
 

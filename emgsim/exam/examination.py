@@ -30,7 +30,7 @@ from emgsim.physiology.parameters.spontaneous import InsertionalBurst, Spontaneo
 from emgsim.scenario import SCHEMA as SCENARIO_SCHEMA
 from emgsim.scenario import (
     Acquisition,
-    Electrode,
+    Needle,
     PlacedConcentric,
     Requirements,
     Scenario,
@@ -150,7 +150,7 @@ class Examination(_Table):
     seed: int = Field(ge=0)
     age_years: float = Field(40.0, ge=0, le=120)
     conditions: tuple[Condition, ...] = ()  # in the order in which they befell the patient
-    electrode: Electrode = PlacedConcentric()
+    electrode: Needle = PlacedConcentric()
     protocol: Protocol = Protocol()
     acquisition: Acquisition = Acquisition()
     artefacts: tuple[Artefact, ...] = ()

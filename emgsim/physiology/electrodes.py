@@ -156,13 +156,14 @@ def positions_mm(electrode: ElectrodeKind, tip: TipPosition) -> Floats:
     """
     frame, n_channels = _Frame(tip), len(recording_channels(electrode))
     if not isinstance(electrode, ThinFilm):
-        return np.repeat(frame.centre[None, :], n_channels, axis=0)
+        return np.array([frame.centre] * n_channels, dtype=np.float64)
     return frame.at(0.0, _contacts_mm(electrode)[:n_channels], 0.0)
 
 
 def _contacts_mm(array: ThinFilm) -> Floats:
     """Return the height of each contact over the array's centre, from the tip up."""
-    return array.pitch_mm * (np.arange(array.n_contacts) - (array.n_contacts - 1) / 2)
+    numbers = np.arange(array.n_contacts, dtype=np.float64)
+    return np.asarray(array.pitch_mm * (numbers - (array.n_contacts - 1) / 2))
 
 
 def _surface(points_mm: Floats) -> Electrode:

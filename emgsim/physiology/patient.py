@@ -16,6 +16,7 @@ from emgsim.physiology.body import Body
 from emgsim.physiology.electrodes import channels
 from emgsim.physiology.fibres import UnitFibres, place_unit
 from emgsim.physiology.parameters import ElectrodeKind, Muscle, TipPosition
+from emgsim.physiology.parameters.surface import SkinElectrode, SurfaceKind
 from emgsim.physiology.potential import Electrode
 from emgsim.physiology.spontaneous.field import source_wave_uv
 from emgsim.physiology.spontaneous.source import Source
@@ -42,7 +43,7 @@ class Patient:
     """
 
     muscle: Muscle
-    electrode: ElectrodeKind
+    electrode: ElectrodeKind | SurfaceKind
     sampling: Sampling
     seed: int
     body: Body | None = None
@@ -82,6 +83,8 @@ class Patient:
     def channels(self, tip: TipPosition) -> tuple[Electrode, ...]:
         """Return the electrode's channels at a place."""
         if tip not in self._channels:
+            if isinstance(self.electrode, SkinElectrode):
+                raise ValueError(f"electrode must be in the muscle, got {self.electrode.kind}")
             self._channels[tip] = channels(self.electrode, tip)
         return self._channels[tip]
 

@@ -33,6 +33,7 @@ from emgsim.running.played import SPOOL, Played
 from emgsim.running.preparing import prepare
 from emgsim.running.reported import REPORTED, reported
 from emgsim.running.resuming import Done
+from emgsim.running.skin import skin_measurements
 from emgsim.scenario import Scenario
 from emgsim.scoring import (
     Render,
@@ -173,6 +174,8 @@ class Stages:
                 scores[path.name] = self._compare(path, every[path.name], truth)
             if REPORTED in every:
                 self._measure_events(every[REPORTED], scores[REPORTED], truth)
+            if self.scenario.analysis.kind == "surface":
+                self._measure(skin_measurements(every))
             self._measure(
                 chain.measured(
                     f"discharges.f1_loss.{path.name}",

@@ -9,18 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgsim.artefacts.composition import Stages, stages
-from emgsim.artefacts.parameters import Artefact, Place, Thermal
+from emgsim.artefacts.parameters import Artefact, Place
 from emgsim.errors import InputError
 from emgsim.physiology import conditions, effort
 from emgsim.physiology.discharges import STEP_S, Epoch, discharge_epochs
-from emgsim.physiology.electrodes import impedance_ohm
 from emgsim.physiology.parameters import Phase
+from emgsim.physiology.parameters.surface import SkinElectrode
 from emgsim.physiology.patient import Patient
 from emgsim.physiology.pool import thresholds
 from emgsim.recording import Event, Recording, Truth
 from emgsim.scenario import Scenario
 from emgsim.simulation.needle import NeedleListening
-from emgsim.simulation.patients import patient_of
+from emgsim.simulation.noise import own_noise
+from emgsim.simulation.patients import blaming, patient_of
+from emgsim.simulation.surface import SurfaceListening
 
 Floats = NDArray[np.float64]
 
@@ -45,8 +47,8 @@ def simulate(
         Takes the place of the scenario's own seed.
     for_playing
         Whether the recording will be played through a wire. The wire and the device behind it have
-        noise, limits and a converter of their own: the electrode's thermal noise, and artefacts
-        from the amplifier on, are then left out.
+        noise, limits and a converter of their own: a needle's thermal noise, and artefacts from the
+        amplifier on, are then left out. A bench has no skin, whose noise stays.
     fibre_truth
         Whether the truth holds each near fibre's arrival at each discharge.
     patient
@@ -117,7 +119,7 @@ class Simulation:
     ) -> None:
         self._scenario = scenario
         self._patient = patient or patient_of(scenario, seed=seed)
-        self._listening = NeedleListening(scenario, self._patient, fibre_truth=fibre_truth)
+        self._listening = _listening(scenario, self._patient, fibre_truth=fibre_truth)
         rate_hz = self._patient.sampling.rate_hz
         self._n_block = round(block_s * rate_hz)
         if self._n_block < 1:
@@ -200,6 +202,16 @@ class Simulation:
         )
 
 
+def _listening(
+    scenario: Scenario, patient: Patient, *, fibre_truth: bool
+) -> NeedleListening | SurfaceListening:
+    """Return the scenario's electrode, where it is."""
+    if not isinstance(scenario.electrode, SkinElectrode):
+        return NeedleListening(scenario, patient, fibre_truth=fibre_truth)
+    with blaming(scenario):
+        return SurfaceListening(scenario.electrode, patient)
+
+
 def _epochs(scenario: Scenario, patient: Patient) -> Iterator[Epoch]:
     """Return the discharges of the patient's motor neurons as he makes the effort."""
     phases = conditions.conditioned_phases(scenario.phases, scenario.conditions)
@@ -214,15 +226,9 @@ def _epochs(scenario: Scenario, patient: Patient) -> Iterator[Epoch]:
 
 def _stages(scenario: Scenario, patient: Patient, for_playing: bool, n_channels: int) -> Stages:
     """Return the artefacts that the recording gets, in the order of the signal's way."""
-    wanted: list[Artefact] = list(scenario.artefacts)
+    wanted: list[Artefact] = [*scenario.artefacts, *own_noise(scenario)]
     if for_playing:
         wanted = [a for a in wanted if a.place < Place.AMPLIFIER and a.kind != "thermal"]
-    elif not any(artefact.kind == "thermal" for artefact in wanted):
-        resistance = impedance_ohm(scenario.electrode, 1e3, scenario.muscle.medium).real[:, 0]
-        wanted += [
-            Thermal(resistance_ohm=float(ohm), channels=(channel,))
-            for channel, ohm in enumerate(resistance)
-        ]
     return stages(
         sorted(wanted, key=lambda artefact: artefact.place),
         patient.sampling.rate_hz,

@@ -25,9 +25,12 @@ class Heard(NamedTuple):
 
 
 def motor_unit(
-    patient: Patient, order: int, threshold: float, first: int, muap_uv: Floats
+    patient: Patient, order: int, threshold: float, first: int, muap_uv: Floats, told_by: int = 0
 ) -> MotorUnit:
-    """Return the truth about a unit that has not discharged yet, its MUAP beginning at a sample."""
+    """Return the truth about a unit that has not discharged yet, its MUAP beginning at a sample.
+
+    Its arrival is that of the main spike on the channel ``told_by``.
+    """
     rate_hz = patient.sampling.rate_hz
     return MotorUnit(
         id=order + 1,
@@ -37,5 +40,5 @@ def motor_unit(
         discharge_times_s=np.zeros(0),
         muap_uv=muap_uv,
         muap_start_s=first / rate_hz,
-        arrival_s=(first + int(np.argmax(np.abs(muap_uv[:, 0])))) / rate_hz,
+        arrival_s=(first + int(np.argmax(np.abs(muap_uv[:, told_by])))) / rate_hz,
     )

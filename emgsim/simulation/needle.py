@@ -54,8 +54,8 @@ class NeedleListening:
         self.channels = tuple(  # each where it is when the recording begins
             replace(channel, position_mm=(float(x), float(y), float(z)))
             for channel, (x, y, z) in zip(
-                recording_channels(scenario.electrode),
-                positions_mm(scenario.electrode, self._tip).round(9),
+                recording_channels(scenario.needle),
+                positions_mm(scenario.needle, self._tip).round(9),
                 strict=True,
             )
         )
@@ -90,7 +90,7 @@ class NeedleListening:
 
     def heard(self, threshold: Floats, until_s: float) -> Heard:
         """Return the truth until a time; ``threshold`` is that of each unit of the pool."""
-        moves = self._scenario.electrode.moves
+        moves = self._scenario.needle.moves
         move_events = (
             Event(kind="needle_move", onset_s=move.at_s, offset_s=move.at_s + move.duration_s)
             for move in moves
@@ -185,7 +185,7 @@ class NeedleListening:
         if patient.body is None:
             return found
         own = {activity.kind for activity in scenario.spontaneous}
-        has_moves = bool(scenario.electrode.moves)
+        has_moves = bool(scenario.needle.moves)
         for number, (onset_s, offset_s, tip, _) in enumerate(self._rests):
             here = resting_activity(scenario.conditions, patient.body, tip, patient.seed, number)
             while_there = {"onset_s": onset_s, "offset_s": offset_s} if has_moves else {}

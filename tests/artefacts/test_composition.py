@@ -18,6 +18,7 @@ from emgsim.artefacts.parameters import (
     Artefact,
     Crosstalk,
     Ecg,
+    LeadOff,
     Mains,
     Movement,
     NeedleMovement,
@@ -30,7 +31,9 @@ from emgsim.artefacts.parameters import (
 )
 from emgsim.recording import Channel, Event, Recording
 
-KINDS = sorted((model() for model in get_args(get_args(Artefact)[0])), key=lambda a: a.place)
+NEEDED = {LeadOff: {"channels": (0,), "from_s": 0.05, "until_s": 2.5}}  # the rest has defaults
+KINDS = sorted((model(**NEEDED.get(model, {})) for model in get_args(get_args(Artefact)[0])),
+               key=lambda a: a.place)
 # So often that a recording of seconds holds some of each.
 BUSY = [
     artefact.model_copy(update={"per_min": 60.0}) if hasattr(artefact, "per_min") else artefact

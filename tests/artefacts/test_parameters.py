@@ -14,6 +14,7 @@ from emgsim.artefacts.parameters import (
     Adc,
     Artefact,
     Ecg,
+    LeadOff,
     Mains,
     Movement,
     NeedleMovement,
@@ -26,21 +27,26 @@ from emgsim.artefacts.parameters import (
 )
 
 KINDS = get_args(get_args(Artefact)[0])
+NEEDED = {LeadOff: {"channels": (0,)}}  # what has no default, since none makes sense
 READ = TypeAdapter(Artefact)
 
 
 @pytest.mark.parametrize("model", KINDS)
 def test_every_kind_is_chosen_by_its_word_and_has_defaults(model) -> None:
-    """A table that says no more than its kind is a typical artefact of that kind."""
-    artefact = model()
-    assert READ.validate_python({"kind": artefact.kind}) == artefact
+    """A table that says no more than its kind, and what it needs, is typical of that kind."""
+    needed = NEEDED.get(model, {})
+    artefact = model(**needed)
+    assert READ.validate_python({"kind": artefact.kind, **needed}) == artefact
     assert READ.validate_json(artefact.model_dump_json()) == artefact
     assert isinstance(artefact.place, Place)
 
 
 def test_every_kind_is_made_by_something() -> None:
-    """Each kind has its maker, but for the three that look at samples."""
-    assert set(MAKERS) | {"saturation", "adc", "crosstalk"} == {model().kind for model in KINDS}
+    """Each kind has its maker, but for the four that are stages of their own."""
+    stages_of_their_own = {"saturation", "adc", "crosstalk", "lead_off"}
+    assert set(MAKERS) | stages_of_their_own == {
+        model.model_fields["kind"].default for model in KINDS
+    }
 
 
 @pytest.mark.parametrize("table", [
@@ -60,6 +66,9 @@ def test_what_is_out_of_range_is_refused(table) -> None:
     (Pop, {"rise_ms": 10, "decay_ms": 5}, r"rise_ms must be < decay_ms \(5\), got 10"),
     (Movement, {"lowest_hz": 30}, r"lowest_hz must be <= highest_hz \(20\), got 30"),
     (NeedleMovement, {"shortest_ms": 400}, r"shortest_ms must be <= longest_ms \(300\), got 400"),
+    (LeadOff, {}, r"channels must name the leads that are off, as in \[3\]; got none"),
+    (LeadOff, {"channels": ()}, "channels must name the leads that are off"),
+    (LeadOff, {"channels": (0,), "from_s": 4, "until_s": 4}, r"must be > from_s \(4\), got 4"),
     (Thermal, {"channels": (1, 1)}, r"channels must name each column once, got \[1, 1\]"),
     (Ecg, {"channels": (0, 1), "gains": (1, 2, 3)}, "one for each of the 2 channels, got 3"),
 ])
