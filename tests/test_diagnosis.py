@@ -438,3 +438,12 @@ def test_a_diagnosis_is_one_line_of_plain_words() -> None:
     assert when(table | {"start_s": None}) == "until 2.000 s (+-2 ms)"
     assert line(table | {"unit": "1"}).startswith("device: hang-up, 1.000")
     assert Diagnosis(**hang_up(1.0, 2.0).table()) == hang_up(1.0, 2.0)
+
+
+def test_what_rings_beside_a_marker_is_not_followed() -> None:
+    """A thousandth of the marker in its sample before silence: one gain is as good as another."""
+    at_s = np.arange(0, 0.2, 1e-4)
+    loud = np.where(at_s < 0.1, 200.0, 0.1) * np.sin(2 * np.pi * 300 * at_s)
+    marker, silence = windows_of(at_s, loud, loud, 1.0).error[[0, 3]]
+    assert marker < 1e-3
+    assert silence > 0.5

@@ -25,6 +25,9 @@ GROWTH = 3.0  # of the span that is fitted, from round to round: the clock is kn
 FOLLOWS = 0.3  # of the gain; a window further off does not follow
 INFORMATIVE = 0.1  # standard error of a window's gain beyond which it says nothing
 N_SIGMA = 6.0  # beyond chance: 2e-9 in one window
+# Of the largest sample: points that are held ring about a marker otherwise than it is known here,
+# and silence beside it is no signal that could be followed
+RINGING = 3e-4
 MISFIT = 0.03  # of the signal: no device is described better than that
 UNSURE = 9.0  # twice the log likelihood ratio of the instants that are as good as the best
 
@@ -198,7 +201,8 @@ def _is_uncut(heard: Heard, times_s: Floats) -> NDArray[np.bool_]:
 def windows_of(times_s: Floats, uv: Floats, value: Floats, correlation: float) -> Windows:
     """Fit a gain to each window of samples, all of shape ``(n,)``.
 
-    A gain's standard error comes of what is left in its window, whose noise is band-limited.
+    A gain's standard error comes of what is left in its window, whose noise is band-limited, and of
+    what is not known of the signal.
     """
     number = np.floor(times_s / WINDOW_S).astype(np.int64)
     edges = np.flatnonzero(np.diff(number, prepend=-1))
@@ -210,7 +214,9 @@ def windows_of(times_s: Floats, uv: Floats, value: Floats, correlation: float) -
     n = np.diff(np.append(edges, times_s.size))
     left_rms = np.sqrt(square / n)
     start_s = np.asarray(number[edges] * WINDOW_S, np.float64)
-    return Windows(start_s, gain, left_rms * np.sqrt(correlation / energy), left_rms)
+    by_noise = left_rms * np.sqrt(correlation / energy)
+    by_ringing = RINGING * float(np.max(np.abs(value))) * np.sqrt(n / energy)
+    return Windows(start_s, gain, np.hypot(by_noise, by_ringing), left_rms)
 
 
 def _first_off(windows: Windows, gain: float) -> float | None:
