@@ -31,7 +31,9 @@ from emgsim.physiology.parameters import (
     ThinFilm,
     TipPosition,
 )
+from emgsim.physiology.parameters.surface import SurfaceKind
 from emgsim.physiology.potential import Electrode, Line, difference
+from emgsim.physiology.surface.montage import montage_matrix
 from emgsim.shipped import PACKAGE
 
 KINDS: list[ElectrodeKind] = [
@@ -45,6 +47,8 @@ KINDS: list[ElectrodeKind] = [
 ]
 IDS = [f"{kind.kind} {getattr(kind, 'montage', '')}".strip() for kind in KINDS]
 ONE_OF: TypeAdapter[ElectrodeKind] = TypeAdapter(ElectrodeKind)
+SKIN: TypeAdapter[SurfaceKind] = TypeAdapter(SurfaceKind)
+SKIN_KINDS = ("surface_bipolar", "belly_tendon", "surface_grid", "surface_pads")
 CATALOGUE = PACKAGE / "catalogue" / "electrodes.toml"
 PLACE = np.array([1.0, -2.0, 3.0])
 ANGLE_DEG = st.floats(-180.0, 180.0)
@@ -317,9 +321,10 @@ def test_the_extent_is_the_largest_dimension_of_what_records(
     assert kind.extent_mm == pytest.approx(extent_mm, abs=1e-3)
 
 
-def catalogue() -> dict[str, dict[str, object]]:
-    """Return the catalogue's tables."""
-    return tomllib.loads(CATALOGUE.read_text("utf-8"))
+def catalogue(on_skin: bool = False) -> dict[str, dict[str, object]]:
+    """Return the catalogue's tables of the electrodes in the muscle, or on the skin."""
+    tables = tomllib.loads(CATALOGUE.read_text("utf-8"))
+    return {name: t for name, t in tables.items() if (t["kind"] in SKIN_KINDS) == on_skin}
 
 
 @pytest.mark.parametrize("name", sorted(catalogue()))
@@ -327,6 +332,15 @@ def test_every_electrode_of_the_catalogue_is_one(name: str) -> None:
     """It validates, and puts its channels in place."""
     kind = ONE_OF.validate_python(catalogue()[name])
     assert channels(kind, TipPosition())
+
+
+@pytest.mark.parametrize("name", sorted(catalogue(on_skin=True)))
+def test_every_surface_electrode_of_the_catalogue_is_one(name: str) -> None:
+    """It validates, and makes channels; the grids have 64 pads."""
+    table = catalogue(on_skin=True)[name]
+    kind = SKIN.validate_python(table)
+    matrix = montage_matrix(kind)
+    assert matrix.shape == ((64, 64) if table["kind"] == "surface_grid" else (1, 2))
 
 
 def test_the_catalogue_has_every_kind_with_the_defaults_of_its_model() -> None:
