@@ -153,7 +153,7 @@ def fitted(subjects: Sequence[Examined]) -> str:
     for case, found in subjects:
         units = [unit.measures for unit in counted(found)]
         if (kind := case.shows.get("muap_type")) and case.age_years < 60 and not case.patchy:
-            muaps[kind] += units
+            muaps["sprouting" if case.form == "sprouting" else kind] += units
         if value := case.shows.get("recruitment"):
             patterns[f"{value}.{case.form}" if case.form else value].append(
                 recruitment_measures(found)
@@ -166,6 +166,7 @@ def fitted(subjects: Sequence[Examined]) -> str:
         *tables("recruitment", patterns, RECRUITMENT_MEASURES),
         *tables("stability", steadiness, STABILITY_MEASURES),
         *together(muaps, MUAP_MEASURES),
+        *together(patterns, RECRUITMENT_MEASURES),
         *together(steadiness, STABILITY_MEASURES),
     ]
     return "\n".join(parts)

@@ -91,7 +91,7 @@ CASES: dict[str, Case] = {
     ),
     "subacute loss": Case(
         conditions=({"kind": "axonal_loss", "share": WEAK, "months": 3},),
-        form="reinnervated",
+        form="sprouting",
         shows=shows("yes", "neurogenic", "reduced", "unstable"),
         why="H.1: fibrillations until all are adopted; polyphasic, unstable from week 6 to 12",
     ),
@@ -111,7 +111,7 @@ CASES: dict[str, Case] = {
         conditions=(
             {"kind": "entrapment", "nerve": "musculocutaneous", "share": WEAK, "weeks": 13},
         ),
-        form="reinnervated",
+        form="sprouting",
         shows=shows("yes", "neurogenic", "reduced", "unstable"),
         why="H.1 at three months",
     ),

@@ -74,4 +74,4 @@ def test_every_muscle_has_reference_values(name: str) -> None:
     """An examination can say of each whether its MUAPs are normal."""
     own = reference(name)
     assert own.muscle == name
-    assert set(own.muaps) == {"normal", "neurogenic", "myopathic"}
+    assert set(own.muaps) == {"normal", "neurogenic", "sprouting", "myopathic"}

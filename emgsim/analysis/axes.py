@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from emgsim.analysis.comparison import Reference, Table, log_likelihood
+from emgsim.analysis.comparison import Pairs, Reference, Table, log_likelihood
 from emgsim.analysis.mixtures import counted, is_sure, is_told, mixed, of_values, value_of
 from emgsim.analysis.spontaneous import denervation, special_discharges
 from emgsim.recording import AxisFinding, Findings, FoundUnit
@@ -95,7 +95,7 @@ def axes_of(
     found = (
         _heard("active_denervation", denervation(findings)),
         _muap_type(units, reference, age_years),
-        _compared("recruitment", recruitment, patterns, age_years),
+        _compared("recruitment", recruitment, patterns, reference.together, age_years),
         _stability(units, untold_efforts(findings) if strongest else (0, 0), reference, age_years),
         _heard("special_discharges", special_discharges(findings)),
     )
@@ -261,10 +261,17 @@ def _told(units: Sequence[FoundUnit], name: str) -> Floats:
 
 
 def _compared(
-    axis: str, measures: Mapping[str, float], table: Mapping[str, Table], age_years: float
+    axis: str,
+    measures: Mapping[str, float],
+    table: Mapping[str, Table],
+    together: Mapping[str, Pairs],
+    age_years: float,
 ) -> AxisFinding | None:
     """Compare with each form of each value."""
     if not any(name in spreads for name in measures for spreads in table.values()):
         return None
-    logs = {form: log_likelihood(measures, spreads, age_years) for form, spreads in table.items()}
+    logs = {
+        form: log_likelihood(measures, spreads, age_years, together.get(form))
+        for form, spreads in table.items()
+    }
     return _axis(axis, of_values(logs), measures)

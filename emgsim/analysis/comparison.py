@@ -43,7 +43,8 @@ class Reference(_Frozen):
     muscle: str
     muaps: dict[str, dict[str, Spread]]  # by class of MUAP: normal, neurogenic, myopathic
     stability: dict[str, dict[str, Spread]]  # by class of unit: steady, settled, unsteady
-    together: dict[str, dict[str, float]] = Field(default_factory=dict)  # by class: its `Pairs`
+    # By class of MUAP or of unit, or by form of recruitment: its `Pairs`.
+    together: dict[str, dict[str, float]] = Field(default_factory=dict)
     mixtures: dict[str, dict[str, float]]  # by value, or "value.form": the share of each class
     # By form of stability: share of slight efforts in which no unit can be told apart.
     untold: dict[str, Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=dict)

@@ -18,10 +18,12 @@ from emgsim.references import reference
 BICEPS = reference("biceps_brachii")
 REST = (Event(kind="rest", onset_s=0.0, offset_s=4.0),)
 NORMAL, LARGE, SMALL = (420.0, 8.4, 3.0), (1200.0, 12.0, 5.0), (180.0, 6.0, 4.0)
+SPROUTING = (430.0, 14.0, 7.0)  # three months after axons were lost: long, not large
 PATTERNS = {  # fastest and units of a slight effort; amplitude, evenness and pace of the strongest
     "normal": (10.0, 6.5, 700.0, 0.62, 31.0),
     "reduced": (15.0, 5.0, 550.0, 0.46, 31.0),
     "early": (13.0, 7.0, 315.0, 0.60, 31.0),
+    "sprouting": (11.0, 5.0, 480.0, 0.55, 31.0),  # reduced, its spikes small and in pieces
     "poor_effort": (8.6, 6.0, 460.0, 0.30, 6.5),
 }
 
@@ -79,6 +81,12 @@ def pattern(name: str) -> list[Findings]:
     ]
 
 
+def gaps(rows: tuple[dict, ...]) -> tuple[dict, ...]:
+    """The rows of a pattern that is smaller, and less even, than it was."""
+    less = {"interference.mean_amplitude_uv": 370.0, "interference.evenness": 0.5}
+    return tuple(row | {"value": less.get(row["id"], row["value"])} for row in rows)
+
+
 def told(*findings: Findings, **how) -> dict[str, AxisFinding]:
     """The axes by their names."""
     return {axis.axis: axis for axis in axes_of(findings, BICEPS, **how)}
@@ -110,13 +118,14 @@ def test_a_healthy_muscle_is_normal_on_every_axis() -> None:
         ([NORMAL] * 8, "normal"),
         ([NORMAL] * 7 + [LARGE], "normal"),
         ([LARGE] * 6 + [NORMAL] * 2, "neurogenic"),
+        ([SPROUTING] * 6 + [NORMAL] * 2, "neurogenic"),
         ([SMALL] * 6 + [NORMAL] * 2, "myopathic"),
         ([SMALL] * 8 + [LARGE] * 8, "mixed"),
     ],
-    ids=["normal", "one outlier", "large", "small", "both"],
+    ids=["normal", "one outlier", "large", "sprouting", "small", "both"],
 )
 def test_the_muscle_is_the_mixture_that_its_muaps_are(shapes, value: str) -> None:
-    """Large and small ones, alone and together; one outlier does not make a disease."""
+    """Large, long and small ones, alone and together; one outlier does not make a disease."""
     found = told(Findings(units=tuple(unit(shape) for shape in shapes)))
     assert found["muap_type"].value == value
 
@@ -148,10 +157,25 @@ def test_far_rare_short_or_unsure_muaps_do_not_count() -> None:
     assert found["muap_type"].because["muaps"] == 3
 
 
-@pytest.mark.parametrize("name", list(PATTERNS))
+@pytest.mark.parametrize("name", AXES["recruitment"])
 def test_recruitment_is_told_by_rates_units_and_pattern(name: str) -> None:
     """Each of the four patterns is told as itself."""
     assert told(*pattern(name))["recruitment"].value == name
+
+
+def test_sprouts_make_neither_muaps_nor_pattern_myopathic() -> None:
+    """What is long and in pieces is neurogenic, and a small pattern with gaps is a reduced one."""
+    muaps = told(Findings(units=tuple(unit(SPROUTING) for _ in range(6))))["muap_type"]
+    assert muaps.probabilities["neurogenic"] > 0.93
+    assert told(*pattern("sprouting"))["recruitment"].probabilities["reduced"] > 0.7
+
+
+def test_a_small_pattern_is_likelier_reduced_if_it_has_gaps_too() -> None:
+    """The more units are lost, the smaller and the less even: the two are weighed together."""
+    apart = BICEPS.model_copy(update={"together": {}})
+    sites = [replace(one, measures=gaps(one.measures)) for one in pattern("sprouting")]
+    likely, less = (axes_of(sites, known)[0].probabilities["reduced"] for known in (BICEPS, apart))
+    assert likely > less + 0.05
 
 
 def test_without_the_strongest_effort_nobody_is_accused_of_a_poor_one() -> None:
