@@ -9,8 +9,10 @@ unit that rises within 500 us with 100 uV or more is measured once per row. Of t
 kHz, rms a tenth of the MUAP's peak), up to half the power is the murmur of the other units, never
 more than it has by itself; the rest is white. Units above 0.6 of the peak are not noise: their
 discharges are known and subtracted. Discharges are given with an error of 50 us (SD). ``--found``
-takes the discharges that `analyse` finds, on the first N sites. Constants were set on seeds 101 to
-106, which must not be given here. Exits with 1 if a goal is missed in the first row.
+takes the discharges that `analyse` finds, on the first N sites. A row's third line is the error of
+area that noise makes between the true markers, and that the markers make on the noise-free MUAP.
+Constants were set on seeds 101 to 106, which must not be given here. Exits with 1 if a goal is
+missed in the first row.
 """
 
 from __future__ import annotations
@@ -219,6 +221,27 @@ def found_trains(case: Case) -> list[Floats] | None:
     return [units[best].discharge_times_s, *rest]
 
 
+def area_parts(got: QuantifiedMuap, unit: MotorUnit, lag: float) -> list[float]:
+    """Return the errors of area, %, that noise makes between the true markers, and the markers."""
+    true = true_measures(unit)
+    wave_uv = unit.muap_uv[:, 0]
+    true_s = [1e-3 * true[m] for m in ("start_ms", "end_ms")]
+    found_s = [1e-3 * (got.measures[m] - lag) for m in ("start_ms", "end_ms")]
+    spike_s, moved_s = unit.arrival_s - unit.muap_start_s, 1e-3 * lag - got.start_s
+    if not np.isfinite(found_s).all():
+        return [float("nan")] * 2
+    own = area_uv_ms(wave_uv, [spike_s + t for t in true_s])
+    noisy = area_uv_ms(got.muap_uv, [moved_s + t for t in true_s])
+    moved = area_uv_ms(wave_uv, [spike_s + t for t in found_s])
+    return [100 * abs(part / own - 1) for part in (noisy, moved)]
+
+
+def area_uv_ms(wave_uv: Floats, span_s: list[float]) -> float:
+    """Return the area of a waveform between two times after its first sample."""
+    first, last = (max(0, round(t * RATE_HZ)) for t in span_s)
+    return float(np.sum(np.abs(wave_uv[first : last + 1]))) * 1e3 / RATE_HZ
+
+
 class Row:
     """The errors of one row of the table, and how often the intervals hold the truth."""
 
@@ -226,6 +249,7 @@ class Row:
         self.name = name
         self.errors: list[list[float]] = []
         self.held: list[list[bool]] = []
+        self.parts: list[list[float]] = []
 
     def add(self, got: QuantifiedMuap, unit: MotorUnit) -> None:
         """Compare one MUAP's measures with the truth."""
@@ -240,6 +264,7 @@ class Row:
                 abs(own["end_ms"] - true["end_ms"] - lag),
             ]
         )
+        self.parts.append(area_parts(got, unit, lag))
         true |= {m: true[m] + lag for m in ("start_ms", "end_ms")}
         self.held.append([got.intervals[m][0] <= v <= got.intervals[m][1] for m, v in true.items()])
 
@@ -260,8 +285,11 @@ class Row:
         shares = 100 * np.mean(self.held, axis=0)
         print(
             f"{'  truth within the 95 % interval, %':34s} "
-            + ", ".join(f"{m} {s:.0f}" for m, s in zip(true_names(), shares, strict=True)),
-            flush=True,
+            + ", ".join(f"{m} {s:.0f}" for m, s in zip(true_names(), shares, strict=True))
+        )
+        noise, markers_part = np.nanmedian(self.parts, axis=0)
+        print(
+            f"  error of area by noise alone {noise:.2f} %, by markers alone {markers_part:.2f} %"
         )
         return bool(
             np.median(amplitude) <= GOALS["amplitude"]

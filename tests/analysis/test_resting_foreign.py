@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from emgsim.analysis.resting import resting_runs
-from emgsim.analysis.resting.floor import conditioned, white
+from emgsim.analysis.resting.floor import conditioned, has_long_piece, white
 from emgsim.analysis.resting.foreign import STEEP, foreign, steepness_of
 from emgsim.analysis.resting.leaking import end_plate_noise
 from emgsim.analysis.resting.measuring import form_of, rhythm_of
@@ -224,16 +224,27 @@ def test_what_dense_spikes_leave_is_not_reported():
     assert not is_left_of(few, name, _train(20, 200.0))
 
 
-def test_a_weak_train_is_believed_only_in_a_long_stretch():
-    """A norm of 5 may be chance in 2 s and is believed in 10 s; without a name it is nothing."""
+def test_a_weak_train_is_believed_only_where_the_floor_is_sure():
+    """A norm of 5 may be chance where that is unsure; without a name a weak train is nothing."""
     weak = replace(_train(30, 20.0), norm=5.0)
     named, unnamed = (
         Named(kind=kind, probability=1, probabilities={}) for kind in ("fibrillation", "unknown")
     )
-    assert says_nothing(weak, named, 2.0)
-    assert not says_nothing(weak, named, 10.0)
-    assert not says_nothing(replace(weak, norm=4.0), named, 10.0)
-    assert says_nothing(replace(weak, norm=4.0), unnamed, 10.0)
+    assert says_nothing(weak, named, is_unsure=True)
+    assert not says_nothing(replace(weak, norm=7.0), named, is_unsure=True)
+    assert not says_nothing(weak, named, is_unsure=False)
+    assert not says_nothing(replace(weak, norm=4.0), named, is_unsure=False)
+    assert not says_nothing(weak, unnamed, is_unsure=False)
+    assert says_nothing(replace(weak, norm=4.0), unnamed, is_unsure=False)
+
+
+@pytest.mark.parametrize(("rate_hz", "is_there"), [(25.0, True), (90.0, False)])
+def test_pulses_that_come_fast_leave_no_long_piece(rate_hz, is_there):
+    """Gaps of 2 ms leave pieces of 16 ms at 25 per second and none at 90."""
+    samples = np.random.default_rng(1).standard_normal(round(RATE_HZ))
+    at_s = np.arange(samples.size) / RATE_HZ
+    samples[at_s % (1 / rate_hz) < 0.002] = np.nan
+    assert has_long_piece(conditioned(samples, RATE_HZ, 0.0)) is is_there
 
 
 def _train(n: int, size_uv: float) -> Train:

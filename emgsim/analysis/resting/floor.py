@@ -111,6 +111,18 @@ def quiet_density(samples: Floats, usable: Flags, rate_hz: float) -> tuple[Float
     return frequency, density
 
 
+def has_long_piece(signal: Conditioned) -> bool:
+    """Tell whether a piece of 16 ms without a gap is there to tell the floor."""
+    return bool(_whole_pieces(signal.usable, signal.rate_hz, PIECE_S).any())
+
+
+def _whole_pieces(usable: Flags, rate_hz: float, piece_s: float) -> Flags:
+    """Return which pieces of a stretch, each after the one before, have no gap."""
+    length = max(32, int(piece_s * rate_hz))
+    n = usable.size // length
+    return np.asarray(usable[: n * length].reshape(n, length).all(axis=1))
+
+
 def _low_density(
     samples: Floats, usable: Flags, rate_hz: float, piece_s: float
 ) -> tuple[Floats, Floats]:
@@ -118,8 +130,7 @@ def _low_density(
     length = max(32, int(piece_s * rate_hz))
     n = samples.size // length
     pieces = samples[: n * length].reshape(n, length)
-    good = usable[: n * length].reshape(n, length).all(axis=1)
-    good &= np.ptp(pieces, axis=1) > 0
+    good = _whole_pieces(usable, rate_hz, piece_s) & (np.ptp(pieces, axis=1) > 0)
     frequency = fft.rfftfreq(length, 1 / rate_hz)
     if not good.any():
         return frequency, np.full(frequency.size, np.inf)
@@ -145,7 +156,7 @@ def _peakedness(signal: Conditioned) -> float:
     """Return the fourth moment over the squared second, of the quietest quarter of all pieces."""
     length = max(32, int(PIECE_S * signal.rate_hz))
     n = signal.samples.size // length
-    good = signal.usable[: n * length].reshape(n, length).all(axis=1)
+    good = _whole_pieces(signal.usable, signal.rate_hz, PIECE_S)
     pieces = signal.samples[: n * length].reshape(n, length)[good]
     if len(pieces) == 0:
         return 0.0

@@ -14,7 +14,7 @@ from emgsim.analysis.resting.episodes import (
     dense_runs,
 )
 from emgsim.analysis.resting.families import strongest
-from emgsim.analysis.resting.floor import conditioned, white
+from emgsim.analysis.resting.floor import conditioned, has_long_piece, white
 from emgsim.analysis.resting.foreign import STEEP, Foreign, Steepness, foreign, steepness_of
 from emgsim.analysis.resting.leaking import end_plate_noise
 from emgsim.analysis.resting.naming import Named, name_train
@@ -98,10 +98,11 @@ def _of_muscle(stretch: Recording, channel: int) -> list[FoundRun]:
     trains = without_echoes(trains_of(stretch, channel, flat, units))
     bands = steepness_of(bridged(stretch.samples_uv[:, channel]), stretch.rate_hz)
     named = [(train, _named(train, bands, stretch)) for train in trains]
+    is_unsure = stretch.duration_s < LONG_S or not has_long_piece(signal)
     found = [
         _run(train, name)
         for train, name in named
-        if not says_nothing(train, name, stretch.duration_s)
+        if not says_nothing(train, name, is_unsure=is_unsure)
         and not any(belongs(train, run) for run in dense)
         and not any(is_noise(train, name, span_s) for span_s in leaks)
         and not any(is_left_of(train, name, other) for other in trains)

@@ -21,21 +21,26 @@ LEAKING = 0.25  # share of what is dense; a cramp has none
 ONLY_NEGATIVE = 0.17
 SMALL_UV = 100.0  # two or three potentials of 10-50 uV at once
 MADE_OF_MANY = ("unknown", "fasciculation")  # so their sums are called
-LONG_S, WEAKEST_OF_SHORT = 5.0, 6.0  # in less a weak train of some discharges may be chance
+LONG_S = 5.0  # in less a weak train of some discharges may be chance
+WEAKEST_IF_UNSURE = 6.0  # norm of a train in a short stretch, or over a floor of short pieces
 LEAST_SNR_DB = -3.0  # of a mean potential's peak: below it a train is what others left
 RARE, NO_LARGER, DENSE_HZ = 0.1, 2.0, 8.0  # of a dense train's discharges, and of its size
 SUMS = ("fasciculation", "fibrillation", "unknown")  # so sums of its discharges are called
 COVERING = ("myotonic_discharge", "neuromyotonia", "tremor")
 
 
-def says_nothing(train: Train, name: Named, duration_s: float) -> bool:
-    """Tell whether a train is too weak, or without a name and small: chance."""
-    is_short = duration_s < LONG_S
-    is_weak = train.norm < (WEAKEST_OF_SHORT if is_short else WEAKEST_NORM)
+def says_nothing(train: Train, name: Named, *, is_unsure: bool) -> bool:
+    """Tell whether a train is too weak, or without a name and small: chance.
+
+    ``is_unsure`` where a weak train may be chance: in a short stretch, and between pulses that come
+    so fast that the floor is told from short pieces. These do not show what is slow in it, such as
+    the rest of the pulses' tails, and that looks like weak discharges.
+    """
+    is_weak = train.norm < (WEAKEST_IF_UNSURE if is_unsure else WEAKEST_NORM)
     is_few = train.times_s.size < FEWEST_OF_UNKNOWN
     if name.kind == "unknown" and (is_few or is_weak):
         return True
-    return (is_short and is_weak) or train.snr_db < LEAST_SNR_DB
+    return (is_unsure and is_weak) or train.snr_db < LEAST_SNR_DB
 
 
 def is_left_of(train: Train, name: Named, other: Train) -> bool:
