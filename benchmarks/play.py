@@ -18,7 +18,8 @@ import numpy as np
 
 from emgsim.bench.rig import load_rig
 from emgsim.files.npz import write_npz
-from emgsim.running.playing_back import excerpt_of, play_back
+from emgsim.running.excerpt import excerpt_of
+from emgsim.running.playing_back import play_back
 from emgsim.scenario import load_scenario
 from emgsim.simulation import lasting, simulate
 

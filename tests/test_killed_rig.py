@@ -21,8 +21,12 @@ from emgsim.bench.arming import STATEMENT, arm
 from emgsim.bench.rig import load_rig
 from emgsim.bench.served import ServedRig
 from emgsim.cli import main
+from emgsim.files.npz import write_npz
+from emgsim.recording import Channel, Recording
 from emgsim.records.journal import read_journal
 from emgsim.records.record import fold
+from emgsim.running.played import Played, spool
+from emgsim.seeds import stream
 
 SCENARIO = ["healthy_biceps", "--set", "phases=[{kind='hold',duration_s=4.0,level_mvc=0.05}]"]
 OFF_WITHIN_S = 2.0
@@ -69,8 +73,10 @@ def test_a_killed_run_leaves_the_output_off_and_is_gone_on_with(lab, tmp_path, c
     with manager.open_resource(address) as session:
         session.read_termination = session.write_termination = "\n"
         with subprocess.Popen(
-            [sys.executable, "-m", "emgsim", *words], stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+            [sys.executable, "-m", "emgsim", *words],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
         ) as process:
             until(lambda: any(out.glob("*/wave/truth.npz")), 60)  # past the probe of the divider
             [folder] = out.iterdir()
@@ -92,3 +98,34 @@ def test_a_killed_run_leaves_the_output_off_and_is_gone_on_with(lab, tmp_path, c
     assert events[died : died + 4] == ["the pipe closed", "killed", "off", "end"]
     assert events[-1] == "bye"  # of the run that went on
     assert "report:" in capsys.readouterr().out
+
+
+def test_a_playback_of_channels_that_is_killed_leaves_the_output_off_and_what_it_had(lab, tmp_path):
+    """SIGKILL in the second of three passes: off in time, and the first is there to be read."""
+    path, address = lab
+    out, grid = tmp_path / "runs", tmp_path / "grid.npz"
+    uv = 1000.0 * stream(1, "stand-in", 0).standard_normal((48_000, 3))
+    channels = tuple(Channel(name=f"e{k}") for k in range(3))
+    write_npz(grid, Recording(samples_uv=uv, rate_hz=8000.0, channels=channels))
+    words = ["play", str(grid), "--rig", str(path), "--out", str(out)]
+    manager = pyvisa.ResourceManager("@py")
+    with manager.open_resource(address) as session:
+        session.read_termination = session.write_termination = "\n"
+        with subprocess.Popen(
+            [sys.executable, "-m", "emgsim", *words],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+        ) as process:
+            until(lambda: any(out.glob("*/wave/played_0.npz")), 120)
+            [folder] = out.iterdir()
+            until(lambda: "device_0" in fold(read_journal(folder)).alignments, 60)
+            until(lambda: is_on(session), 60)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            assert until(lambda: not is_on(session), 10) < OFF_WITHIN_S
+    record = fold(read_journal(folder))
+    assert record.status == "aborted"
+    assert record.alignments["device_0"]["channel"] == "e0"
+    kept = Played.read(folder, spool(0))
+    assert kept.counts.size > 6.0 * 48_000

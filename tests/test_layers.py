@@ -266,7 +266,7 @@ OPENS_A_LINK = {
     "emgsim.instruments.shimmer3", "emgsim.instruments.siglent_sds",
     "emgsim.instruments.siglent_sdg", "emgsim.instruments.tektronix_afg",
     "emgsim.instruments.rigol_dg", "emgsim.instruments.scpi_generator",
-    "emgsim.instruments.scpi_instrument",
+    "emgsim.instruments.scpi_instrument", "emgsim.instruments.quattrocento",
 }
 
 

@@ -19,8 +19,9 @@ from emgsim.recording import Channel, Findings, FoundUnit, Recording
 from emgsim.records.journal import Journal
 from emgsim.records.record import RunRecord
 from emgsim.running.agreement import agreement
+from emgsim.running.excerpt import Excerpt, excerpt_of
 from emgsim.running.logbook import Logbook
-from emgsim.running.playing_back import Excerpt, excerpt_of, program_of
+from emgsim.running.playing_back import program_of
 from emgsim.seeds import stream
 
 RATE_HZ = 23_437.5
@@ -68,19 +69,24 @@ def test_a_run_is_named_by_its_file(file: Path) -> None:
     assert excerpt_of(file).id == "patient_7"
 
 
-def test_several_channels_are_refused_until_one_is_chosen(tmp_path: Path) -> None:
-    """A rig plays one; the message names them all."""
-    one, path = needle(0.1), tmp_path / "two.npz"
-    both = replace(
+def test_channels_are_chosen_by_name_or_by_number(tmp_path: Path) -> None:
+    """All of them by default; numbers count those that were read, and the record has both."""
+    one, path = needle(0.1), tmp_path / "three.npz"
+    three = replace(
         one,
-        samples_uv=np.hstack([one.samples_uv, -one.samples_uv]),
-        channels=(Channel(name="left"), Channel(name="right")),
+        samples_uv=np.hstack([one.samples_uv, -one.samples_uv, 2 * one.samples_uv]),
+        channels=tuple(Channel(name=name) for name in ("left", "right", "both")),
     )
-    write_npz(path, both)
-    with pytest.raises(InputError, match="has 2: 'left', 'right'") as caught:
-        excerpt_of(path)
-    assert "--channel" in caught.value.todo
-    assert excerpt_of(path, channels=("right",)).channel == "right"
+    write_npz(path, three)
+    assert excerpt_of(path).names == ("left", "right", "both")
+    assert excerpt_of(path, channels=("right",)).names == ("right",)
+    chosen = excerpt_of(path, numbers=(2, 0))
+    whole, _ = read_npz(path)
+    np.testing.assert_array_equal(chosen.recording.samples_uv, whole.samples_uv[:, [2, 0]])
+    assert (chosen.table()["channels"], chosen.table()["numbers"]) == (["both", "left"], [2, 0])
+    assert excerpt_of(path, numbers=(1,)).table()["channel"] == "right"
+    with pytest.raises(UsageError, match=r"numbers from 0 to 2, got 0, 3"):
+        excerpt_of(path, numbers=(0, 3))
 
 
 def test_a_gap_is_refused_and_the_longest_stretch_without_one_offered(tmp_path: Path) -> None:
@@ -110,7 +116,7 @@ def test_silence_and_what_lies_outside_are_refused(tmp_path: Path, file: Path) -
 @pytest.mark.parametrize("rate_hz", [RATE_HZ, 24_000.0, 22_050.0, 4096.0, 1e6 / 48])
 def test_a_playback_ends_on_a_whole_millisecond(file: Path, rig: Rig, rate_hz: float) -> None:
     """Else the generator, which has whole points only, would play a little faster or slower."""
-    excerpt = Excerpt(file=file, recording=needle(0.3, rate_hz), channel="")
+    excerpt = Excerpt(file=file, recording=needle(0.3, rate_hz))
     milliseconds = 1000 * program_of(excerpt, rig).duration_s
     assert milliseconds == pytest.approx(round(milliseconds), abs=1e-6)
 

@@ -423,8 +423,8 @@ def test_what_broken_playbacks_left_stays_listed(
     """The cable is pulled twice, then it holds: both remnants are in the record, which is equal."""
     from emgsim.bench.playing import play
 
-    def pulled(*arguments: Any) -> None:
-        play(*arguments)
+    def pulled(*arguments: Any, **options: Any) -> None:
+        play(*arguments, **options)
         raise LinkError("the cable was pulled")
 
     with monkeypatch.context() as patch:

@@ -218,7 +218,12 @@ def _whole_milliseconds(samples: Floats, rate_hz: float) -> Floats:
     return np.concatenate([samples, np.zeros(max(0, n - samples.size))])
 
 
-def program_for(recording: Recording, corner_hz: float = np.inf) -> Program:
+def program_for(
+    recording: Recording,
+    corner_hz: float = np.inf,
+    *,
+    marker_uv: float = QUIETEST_MARKER_UV,
+) -> Program:
     """Return the playback of the first channel of a recording, with a marker on either side.
 
     Parameters
@@ -227,10 +232,12 @@ def program_for(recording: Recording, corner_hz: float = np.inf) -> Program:
         Without gaps.
     corner_hz
         Upper corner of the device's band, in which it must hear the markers.
+    marker_uv
+        Smallest peak of the markers, which are as loud as the recording if that is louder.
     """
     rate_hz = recording.rate_hz
     emg_uv = recording.samples_uv[:, 0]
-    peak_uv = max(QUIETEST_MARKER_UV, float(np.max(np.abs(emg_uv))))
+    peak_uv = max(marker_uv, float(np.max(np.abs(emg_uv))))
     opening, closing = (peak_uv * shape for shape in markers(rate_hz, corner_hz))
     lead, gap = np.zeros(round(LEAD_S * rate_hz)), np.zeros(round(GAP_S * rate_hz))
     parts = [lead, opening, gap, emg_uv, gap, closing, lead]

@@ -74,6 +74,7 @@ OURS: dict[Role, dict[str, tuple[str, str, str]]] = {
             "Shimmer3",
             "pyshimmer ShimmerBluetooth",
         ),
+        "otb.quattrocento": ("emgsim.instruments.quattrocento", "Quattrocento", ""),
     },
     "switch": {"numato.relays": ("emgsim.instruments.numato_relays", "NumatoRelays", "")},
 }

@@ -68,6 +68,7 @@ class DeviceProfile(BaseModel):
     firmware: str = ""  # of which all this was declared; "": of any
     no_damage_v: float = Field(gt=0)  # largest input that does no harm
     baud: int = Field(default=115200, gt=0)  # USB serial ports ignore it
+    channels: int = Field(default=0, ge=0)  # that its driver asks for; 0: what its frame says
     channel_scales: tuple[float, ...] = ()  # of each, times scale_uv_per_count; none: all 1
     frame: FrameFormat | None = None  # a device that sends frames of bytes
     lines: LineFormat | None = None  # or lines of text; neither: its driver knows what it sends
@@ -100,6 +101,8 @@ class DeviceProfile(BaseModel):
     @property
     def n_channels(self) -> int:
         """Number of channels that the device sends."""
+        if self.channels:
+            return self.channels
         stream = self.stream
         return len(stream.channels) if isinstance(stream, LineFormat) else stream.channels
 
@@ -114,6 +117,10 @@ class DeviceProfile(BaseModel):
         if self.frame is not None and self.lines is not None:
             raise ValueError("frame and lines: a device sends one of them, got both")
         is_described = self.frame is not None or self.lines is not None
+        if is_described and self.channels:
+            raise ValueError(
+                "channels: frame or lines say how many there are; take one of them out"
+            )
         if is_described and len(self.channel_scales) not in {0, self.n_channels}:
             raise ValueError(
                 f"channel_scales: one for each of the {self.n_channels} channels, "

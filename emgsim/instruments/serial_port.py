@@ -6,6 +6,7 @@ import errno
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import serial
 
@@ -20,6 +21,27 @@ WHAT_TO_DO = {
     errno.EBUSY: "close the other program that holds the port",
     errno.EIO: "check cable and power, then open the device anew",
 }
+
+
+class Port(Protocol):
+    """What is asked of the port of a device that streams: a serial one, or one on the network."""
+
+    @property
+    def port(self) -> str | None:
+        """Address."""
+
+    @property
+    def in_waiting(self) -> int:
+        """Number of bytes that can be read at once."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to ``size`` bytes, or none after `POLL_S`."""
+
+    def write(self, data: bytes, /) -> int | None:
+        """Send bytes."""
+
+    def close(self) -> None:
+        """Give the port back."""
 
 
 def open_port(address: str, baud: int, timeout_s: float) -> serial.Serial:
@@ -69,15 +91,15 @@ def as_link_error(
     """
     try:
         yield
+    except LinkError:  # it says what it was
+        raise
     except Exception as error:  # SerialException, OSError, and termios.error, which is neither
         raise LinkError(
             f"the link to {to} broke during {doing} ({error})", where=where, todo=todo
         ) from error
 
 
-def wait_until_silent(
-    port: serial.Serial, doing: str, *, after: str, timeout_s: float, todo: str
-) -> None:
+def wait_until_silent(port: Port, doing: str, *, after: str, timeout_s: float, todo: str) -> None:
     """Read what still comes away, until nothing has come for `SILENCE_S`.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Talks to a device on a serial port by bytes, and reads what it streams block by block.
+"""Talks to a device by bytes, on a serial port or the network, and reads its stream in blocks.
 
 What drivers of devices with a protocol of their own share: `SerialStream` sends commands, hears
 answers and turns the stream into blocks; what a byte means is the driver's business.
@@ -13,7 +13,8 @@ from typing import Protocol
 from emgsim.errors import InstrumentError, LinkError
 from emgsim.instruments.base import DeviceBlock
 from emgsim.instruments.block_queue import BlockQueue
-from emgsim.instruments.serial_port import as_link_error, open_port, wait_until_silent
+from emgsim.instruments.serial_port import Port, as_link_error, open_port, wait_until_silent
+from emgsim.instruments.tcp_port import SCHEME, TcpPort
 
 
 class Decoder(Protocol):
@@ -28,7 +29,7 @@ class Decoder(Protocol):
 
 
 class SerialStream:
-    """Holds one serial port: first commands and answers, then a stream of samples.
+    """Holds one port: first commands and answers, then a stream of samples.
 
     A hang-up in the middle of a stream loses nothing that came before it: `read_block` returns
     what was decoded, and the next call raises.
@@ -36,9 +37,9 @@ class SerialStream:
     Parameters
     ----------
     address
-        Serial port, for example ``/dev/rfcomm0``.
+        Serial port, for example ``/dev/rfcomm0``, or ``tcp://HOST:PORT``.
     baud
-        Bits per second; Bluetooth and USB serial ports ignore it.
+        Bits per second; Bluetooth, USB serial ports and networks ignore it.
     timeout_s
         Longest wait for an answer, and for a command to be taken.
 
@@ -49,7 +50,11 @@ class SerialStream:
     """
 
     def __init__(self, address: str, baud: int, timeout_s: float) -> None:
-        self._port = open_port(address, baud, timeout_s)
+        self._port: Port
+        if address.startswith(SCHEME):
+            self._port = TcpPort(address, timeout_s)
+        else:
+            self._port = open_port(address, baud, timeout_s)
         self._timeout_s = timeout_s
         self._decoder: Decoder | None = None
         self._forget()

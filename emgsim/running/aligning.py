@@ -168,21 +168,31 @@ def _device_budget(rig: Rig, plan: LevelPlan) -> list[Row]:
     )
 
 
+def recorded_uv(rig: Rig, played: Played) -> dict[str, Floats]:
+    """Return what each path recorded, in microvolts at the device's input, shape ``(n,)``."""
+    return {
+        "loopback": 1e6 * rig.fixture.ratio * played.source_v,
+        "device": played.counts * rig.profile.scale_uv_per_count,
+        "monitor": 1e6 / rig.device.monitor_gain * played.monitor_v,
+    }
+
+
 def heard_paths(rig: Rig, program: Program, played: Played) -> Mapping[str, Heard]:
     """Return what each path heard, in microvolts at the device's input."""
+    uv = recorded_uv(rig, played)
     profile, scope_hz, noise = rig.profile, played.scope_rate_hz, budgets(rig, played)
     scale = profile.scale_uv_per_count
     device_uv, response = total_uv(noise["device"]), declared(rig)
     return {
         "loopback": chain.heard_of(
-            1e6 * rig.fixture.ratio * played.source_v,
+            uv["loopback"],
             scope_hz,
             program,
             noise_uv_rms=total_uv(noise["loopback"]),
         ),
         "device": of_playback(
             chain.heard_of(
-                played.counts * scale,
+                uv["device"],
                 profile.rate_hz,
                 program,
                 noise_uv_rms=device_uv,
@@ -193,7 +203,7 @@ def heard_paths(rig: Rig, program: Program, played: Played) -> Mapping[str, Hear
             )
         ),
         "monitor": chain.heard_of(
-            1e6 / rig.device.monitor_gain * played.monitor_v,
+            uv["monitor"],
             scope_hz,
             program,
             noise_uv_rms=device_uv,

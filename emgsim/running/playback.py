@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 
 from emgsim.bench.levels import LevelPlan
 from emgsim.bench.playing import Catch, load_program, play
@@ -13,8 +15,11 @@ from emgsim.errors import EmgsimError
 from emgsim.recording import Channel, Gap, Recording
 from emgsim.running.logbook import Logbook
 from emgsim.running.opening import opened
-from emgsim.running.played import SPOOL, Played
+from emgsim.running.played import SPOOL, Played, spool
 from emgsim.running.resuming import Done
+
+PlayPass = Callable[[Program, int], tuple[Played, int]]
+"""Plays a program, the channel of that number, and tells which input of the device was read."""
 
 
 class Playback:
@@ -54,6 +59,20 @@ class Playback:
                 pass
         return Played.read(self._logbook.folder)
 
+    @contextmanager
+    def opened(self) -> Iterator[PlayPass]:
+        """Open the rig for several playbacks, and leave it in its safe state.
+
+        The generator is wired to all inputs of the device. That of a channel's number is read; a
+        device that has fewer is read at the number that is left over.
+        """
+        with self._opened() as station:
+
+            def play_pass(program: Program, number: int) -> tuple[Played, int]:
+                return self._play_pass(station, program, self._load(station, program), number)
+
+            yield play_pass
+
     def _opened(self) -> AbstractContextManager[Station]:
         return opened(self._rig, self._seed, self._logbook, self._done.identities)
 
@@ -68,20 +87,41 @@ class Playback:
         return plan
 
     def _play(self, station: Station, program: Program, plan: LevelPlan) -> Played:
-        catch = Catch()
         with self._logbook.stage("play") as say:
-            try:
-                play(station, program, plan, catch)
-            except (EmgsimError, KeyboardInterrupt):
-                self._keep_raw(station, catch)
-                self.broken_off = catch, plan
-                raise
+            catch = self._caught(station, program, plan)
             played = Played.of(catch, plan, self._rig)
-            played.write(self._logbook.folder)
-            self._journal.file(SPOOL, "spool")
-            n_lost = sum(n for _, n in catch.gaps())
-            say(f"{played.counts.size} device samples, {n_lost} lost")
+            self._spooled(played, SPOOL)
+            say(_told(played, catch))
         return played
+
+    def _play_pass(
+        self, station: Station, program: Program, plan: LevelPlan, number: int
+    ) -> tuple[Played, int]:
+        input = number % station.device.n_channels
+        with self._logbook.stage("play") as say:
+            catch = self._caught(station, program, plan, is_last=False)
+            played = Played.of(catch, plan, self._rig, input)
+            # Without its other inputs, of which a grid has hundreds.
+            self._spooled(replace(played, others=played.others[:, :0]), spool(number))
+            say(_told(played, catch))
+        return played, input
+
+    def _caught(
+        self, station: Station, program: Program, plan: LevelPlan, *, is_last: bool = True
+    ) -> Catch:
+        """Play what is loaded; what was caught of a playback that breaks off is kept."""
+        catch = Catch()
+        try:
+            play(station, program, plan, catch, is_last=is_last)
+        except (EmgsimError, KeyboardInterrupt):
+            self._keep_raw(station, catch)
+            self.broken_off = catch, plan
+            raise
+        return catch
+
+    def _spooled(self, played: Played, name: str) -> None:
+        played.write(self._logbook.folder, name)
+        self._journal.file(name, "spool")
 
     def _keep_raw(self, station: Station, catch: Catch) -> None:
         """Keep what the device had sent when a playback broke off."""
@@ -97,3 +137,8 @@ class Playback:
         )
         number = f"_{self._done.n_broken + 1}" if self._done.n_broken else ""
         self._logbook.keep(f"device_raw{number}", recording)
+
+
+def _told(played: Played, catch: Catch) -> str:
+    n_lost = sum(n for _, n in catch.gaps())
+    return f"{played.counts.size} device samples, {n_lost} lost"

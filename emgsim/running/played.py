@@ -20,12 +20,18 @@ Floats = NDArray[np.float64]
 SPOOL = "wave/played.npz"  # in the run's folder
 
 
+def spool(number: int) -> str:
+    """Return where one channel's playback of several is kept, in the run's folder."""
+    return f"wave/played_{number}.npz"
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Played:
     """The samples of one playback, and the levels at which it was played.
 
     ``counts`` are the device's codes, NaN where frames were lost; ``source_v`` and ``monitor_v``
-    what the oscilloscope saw, in volts, at ``scope_rate_hz``; all of shape ``(n,)``.
+    what the oscilloscope saw, in volts, at ``scope_rate_hz``; all of shape ``(n,)``. The codes are
+    those of one input; ``others`` are of all others that the device has.
     """
 
     plan: LevelPlan
@@ -40,25 +46,25 @@ class Played:
     events: tuple[DeviceEvent, ...] = ()  # that the device has detected by itself
 
     @classmethod
-    def of(cls, catch: Catch, plan: LevelPlan, rig: Rig) -> Self:
-        """Return a playback that came to its end."""
+    def of(cls, catch: Catch, plan: LevelPlan, rig: Rig, input: int = 0) -> Self:
+        """Return a playback that came to its end, as one of the device's inputs heard it."""
         scope, counts = catch.scope_record(), catch.device_counts()
         return cls(
             plan=plan,
-            counts=counts[:, 0],
+            counts=counts[:, input],
             source_v=scope.source_v,
             monitor_v=scope.monitor_v,
             scope_rate_hz=scope.settings.rate_hz,
             source_range_v=scope.settings.channels[rig.capture.source_channel].range_v,
-            others=counts[:, 1:],
+            others=np.delete(counts, input, axis=1),
             n_bad_frames=catch.device_blocks[-1].n_bad_frames,
             n_repeated_frames=catch.device_blocks[-1].n_repeated_frames,
             events=catch.device_events(),
         )
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, name: str = SPOOL) -> None:
         """Write it into a run's folder, to the last digit."""
-        path = folder / SPOOL
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             np.savez(
@@ -74,9 +80,9 @@ class Played:
             )
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
+    def read(cls, folder: Path, name: str = SPOOL) -> Self:
         """Read what `write` wrote; the caller has compared its digest."""
-        with np.load(folder / SPOOL, allow_pickle=False) as file:
+        with np.load(folder / name, allow_pickle=False) as file:
             rate_hz, range_v = (float(value) for value in file["scope"])
             n_bad, n_repeated = (int(value) for value in file["frames"])
             return cls(

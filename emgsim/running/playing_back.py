@@ -6,24 +6,21 @@ nothing has to be known of where its discharges are.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from emgsim import chain
 from emgsim.bench.levels import longest_playback_s
 from emgsim.bench.outlook import SMALLEST
-from emgsim.bench.program import Program, program_for
+from emgsim.bench.program import QUIETEST_MARKER_UV, Program, program_for
 from emgsim.bench.rig import Rig
 from emgsim.bench.station import refuse_unarmed
-from emgsim.errors import InputError, UsageError
-from emgsim.files.reading import read_recording
+from emgsim.errors import UsageError
 from emgsim.recording import Recording
 from emgsim.records import provenance
 from emgsim.records.journal import Journal, read_journal
@@ -31,153 +28,39 @@ from emgsim.records.record import RunRecord, fold
 from emgsim.running.agreement import agreement
 from emgsim.running.aligning import aligned, chain_measured, keep_fit, tell_broken_off
 from emgsim.running.bounds import Ending, journalled, run_name
+from emgsim.running.excerpt import PLAYED, Excerpt
 from emgsim.running.gating import gated
 from emgsim.running.logbook import Logbook, Progress
+from emgsim.running.passes import play_channels
 from emgsim.running.playback import Playback
 from emgsim.running.played import SPOOL
 from emgsim.running.resuming import Done
 from emgsim.running.run import write_reports
 from emgsim.verdict import Measurement
 
-SCHEMA = "emgsim.playback/1"
-PLAYED = "recording"  # the path: what the file holds
 FINEST = 1000  # milliseconds: the longest that is sought in which there are whole samples
 
 
-@dataclass(frozen=True, kw_only=True)
-class Excerpt:
-    """What of which recording is played.
+def program_of(excerpt: Excerpt, rig: Rig, channel: int = 0) -> Program:
+    """Return the playback of one channel on a rig, whose end lies on a whole millisecond.
 
-    Attributes
-    ----------
-    file
-        It was read from.
-    recording
-        One channel without gaps; its first sample is at 0 s.
-    channel
-        Its name in the file.
-    start_s
-        Of the excerpt, after the first sample in the file.
-    scale_uv_per_unit
-        That was given for it, if any.
-    """
-
-    file: Path
-    recording: Recording
-    channel: str
-    start_s: float = 0.0
-    scale_uv_per_unit: float | None = None
-
-    @property
-    def id(self) -> str:
-        """Name of a run that plays it."""
-        return re.sub(r"[^a-z0-9_-]+", "_", self.file.stem.lower()).strip("_") or PLAYED
-
-    def table(self) -> dict[str, Any]:
-        """Return it as plain values, for the record."""
-        return {
-            "schema": SCHEMA,
-            "id": self.id,
-            "title": f"{self.file.name}, played",
-            "file": self.file.name,
-            "channel": self.channel,
-            "rate_hz": self.recording.rate_hz,
-            "start_s": self.start_s,
-            "duration_s": self.recording.duration_s,
-            "scale_uv_per_unit": self.scale_uv_per_unit,
-        }
-
-
-def excerpt_of(
-    file: Path,
-    *,
-    channels: Sequence[str] = (),
-    scale_uv_per_unit: float | None = None,
-    start_s: float = 0.0,
-    duration_s: float | None = None,
-) -> Excerpt:
-    """Read what is to be played of a recording.
-
-    Parameters
-    ----------
-    file
-        Of any format that `emgsim.files.read_recording` reads.
-    channels
-        The name of the one to be played; none is needed where the file has only one.
-    scale_uv_per_unit
-        As of `read_recording`.
-    start_s, duration_s
-        Of the excerpt, after the first sample; by default all that follows.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, has several channels, lacks samples in the excerpt, or is silent.
-    UsageError
-        If the excerpt lies outside the recording.
-    """
-    whole, _ = read_recording(file, channels=channels, scale_uv_per_unit=scale_uv_per_unit)
-    if len(whole.channels) != 1:
-        names = ", ".join(repr(channel.name) for channel in whole.channels)
-        raise InputError(
-            f"a rig plays one channel, and the recording has {len(whole.channels)}: {names}",
-            where=str(file),
-            todo="choose one with --channel NAME",
-        )
-    stop_s = whole.duration_s if duration_s is None else start_s + duration_s
-    if not 0 <= start_s < whole.duration_s or stop_s > whole.duration_s + 0.5 / whole.rate_hz:
-        raise UsageError(
-            f"an excerpt must lie within the {whole.duration_s:g} s of the recording, got "
-            f"{start_s:g} .. {stop_s:g} s",
-            where=str(file),
-            todo="give other --start-s and --duration-s",
-        )
-    recording = replace(replace(whole, start_s=0.0).cut(start_s, stop_s), start_s=0.0)
-    _refuse_unplayable(recording, file, start_s)
-    return Excerpt(
-        file=file,
-        recording=recording,
-        channel=whole.channels[0].name,
-        start_s=start_s,
-        scale_uv_per_unit=scale_uv_per_unit,
-    )
-
-
-def _refuse_unplayable(recording: Recording, file: Path, start_s: float) -> None:
-    """Refuse what has holes, or nothing in it."""
-    uv, rate_hz = recording.samples_uv[:, 0], recording.rate_hz
-    known = np.isfinite(uv)
-    if not known.all():
-        edges = np.flatnonzero(np.diff(known.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
-        first, last = edges[np.argmax(np.ptp(edges, axis=1))] if edges.size else (0, 0)
-        lost = int(np.argmin(known))
-        raise InputError(
-            f"{np.count_nonzero(~known)} samples of the recording are missing, the first at "
-            f"{start_s + lost / rate_hz:.6g} s: a gap cannot be played",
-            where=str(file),
-            todo=f"play what has none, e.g. --start-s {start_s + first / rate_hz:.6f} --duration-s "
-            f"{(last - first) / rate_hz:.6f}",
-        )
-    if not np.any(uv):
-        raise InputError(
-            "the recording is zero throughout: nothing could be compared with it",
-            where=str(file),
-            todo="choose another channel or excerpt",
-        )
-
-
-def program_of(excerpt: Excerpt, rig: Rig) -> Program:
-    """Return the playback of an excerpt on a rig, whose end lies on a whole millisecond.
-
-    A rate such as 23 437.5 Hz has 375 samples in 16 ms and no whole number in one: silence is
-    added until there is one, or the generator would have to play a little faster.
+    Its markers are as loud as the loudest of all channels: they are the same in each. A rate such
+    as 23 437.5 Hz has 375 samples in 16 ms and no whole number in one: silence is added until there
+    is one, or the generator would have to play a little faster.
 
     Raises
     ------
     UsageError
         If the generator's memory, as the rig file declares it, holds less.
     """
-    program = program_for(excerpt.recording, rig.profile.band_hz[1])
+    recording = excerpt.recording
+    one = replace(
+        recording,
+        samples_uv=recording.samples_uv[:, [channel]],
+        channels=(recording.channels[channel],),
+    )
+    loudest_uv = max(QUIETEST_MARKER_UV, float(np.max(np.abs(recording.samples_uv))))
+    program = program_for(one, rig.profile.band_hz[1], marker_uv=loudest_uv)
     whole_ms = Fraction(program.rate_hz / 1000).limit_denominator(FINEST)
     tail = np.zeros(-program.samples_uv.size % whole_ms.numerator)
     program = replace(program, samples_uv=np.concatenate([program.samples_uv, tail]))
@@ -233,11 +116,19 @@ def play_back(
 
     Raises
     ------
+    UsageError
+        If several channels are to be analysed: there is one plan for one channel.
     EmgsimError
         What ended it; the journal and the record keep all that came before.
     """
+    if analyse and len(excerpt.names) > 1:
+        raise UsageError(
+            f"--analyse is of one channel, got {len(excerpt.names)}",
+            where=str(excerpt.file),
+            todo="choose one with --channel NAME, or leave --analyse out",
+        )
     refuse_unarmed(rig)
-    program = program_of(excerpt, rig)
+    program_of(excerpt, rig)  # before there is a folder
     began = datetime.now(UTC)
     folder = out / run_name(began, excerpt.id, rig.id)
     tables = {"scenario": excerpt.table(), "rig": rig.resolved()}
@@ -257,9 +148,7 @@ def play_back(
             kept = "everything captured so far"
             with journalled(journal, ending, kept=kept, is_resumable=False):
                 logbook = Logbook(journal, progress)
-                paths = _carry_out(excerpt, program, rig, seed, logbook)
-                if analyse:
-                    _analyse(excerpt.recording, paths, logbook)
+                _carry_out(excerpt, rig, seed, logbook, analyse=analyse)
         finally:
             ending.append(journal, fold(read_journal(folder)))
             record = write_reports(folder)
@@ -267,19 +156,30 @@ def play_back(
     return folder, record
 
 
-def _carry_out(
-    excerpt: Excerpt, program: Program, rig: Rig, seed: int, logbook: Logbook
-) -> dict[str, chain.Path]:
-    """Play, align, measure, and return the paths."""
+def _carry_out(excerpt: Excerpt, rig: Rig, seed: int, logbook: Logbook, *, analyse: bool) -> None:
+    """Play, align and measure one channel, or one after the other."""
     recording = excerpt.recording
     with logbook.stage("read") as say:
         logbook.keep(PLAYED, recording)
         peak_uv = float(np.max(np.abs(recording.samples_uv)))
+        what = excerpt.names[0] if len(excerpt.names) == 1 else f"{len(excerpt.names)} channels"
         say(
-            f"{excerpt.channel}: {recording.duration_s:g} s at {recording.rate_hz:g} Hz, "
-            f"peak {peak_uv:.0f} uV"
+            f"{what}: {recording.duration_s:g} s at {recording.rate_hz:g} Hz, peak {peak_uv:.0f} uV"
         )
     playback = Playback(rig, seed, logbook, Done())
+    if len(excerpt.names) > 1:
+        programs = (program_of(excerpt, rig, k) for k in range(len(excerpt.names)))
+        play_channels(excerpt, programs, rig, playback, logbook)
+        return
+    paths = _play_one(recording, program_of(excerpt, rig), rig, playback, logbook)
+    if analyse:
+        _analyse(recording, paths, logbook)
+
+
+def _play_one(
+    recording: Recording, program: Program, rig: Rig, playback: Playback, logbook: Logbook
+) -> dict[str, chain.Path]:
+    """Play one channel, align it, keep it, measure it, and return the paths."""
     try:
         played = playback.played(program)
     finally:

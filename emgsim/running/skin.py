@@ -15,6 +15,7 @@ from emgsim.recording import Findings
 from emgsim.verdict import Measurement
 
 CHANGES = ("surface.rms_uv", "surface.arv_uv", "surface.mnf_hz", "surface.mdf_hz")
+NOTHING = (0.0, "")  # in percent of which there is no change
 
 
 def skin_measurements(found: Mapping[str, Findings]) -> Iterator[Measurement]:
@@ -29,7 +30,7 @@ def skin_measurements(found: Mapping[str, Findings]) -> Iterator[Measurement]:
     for path, findings in found.items():
         for name, (value, unit) in _means(findings).items():
             yield chain.measured(f"{name}.{path}", value, unit, note="mean over the contractions")
-            if name in CHANGES and path != "truth" and name in wanted:
+            if name in CHANGES and path != "truth" and wanted.get(name, NOTHING)[0] > 0:
                 change = 100 * (value / wanted[name][0] - 1)
                 yield chain.measured(
                     f"{name.rsplit('_', 1)[0]}_change_pct.{path}",

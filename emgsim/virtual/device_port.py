@@ -1,4 +1,4 @@
-"""The serial port of a device that streams: the plant's codes go out as its frames.
+"""The port of a device that streams: the plant's codes go out as its frames.
 
 In the free clock the device makes data only as fast as they are read, so a slow reader loses
 nothing. In the paced clock it makes them as time goes by, and its line is as slow as the rig file
@@ -33,8 +33,33 @@ class Encoder(Protocol):
         """Return the frames that `codes`, ``(n, n_channels)``, complete; the rest waits."""
 
 
+class Line(Protocol):
+    """What carries bytes between a client and a device (`SerialLine`, `TcpLine`)."""
+
+    is_open: bool
+
+    @property
+    def n_refused(self) -> int:
+        """Number of bytes that wait since the client takes no more."""
+
+    def open(self) -> str:
+        """Open it in the running event loop, and return what a client opens."""
+
+    def close(self) -> None:
+        """Hang up."""
+
+    def hang_up(self) -> None:
+        """Close as soon as all that was sent has been taken."""
+
+    def send(self, data: bytes) -> None:
+        """Send bytes after those that still wait."""
+
+    def wake(self) -> None:
+        """Write whenever there is room, and ask for more."""
+
+
 class DevicePort:
-    """Serve the amplifier of a `World` on a pseudo-terminal of the running event loop.
+    """Serve the amplifier of a `World` on a port in the running event loop.
 
     Parameters
     ----------
@@ -46,6 +71,8 @@ class DevicePort:
         Called with the bytes that a client has sent.
     encoder
         Makes what turns codes into frames, for each start anew.
+    line
+        Makes what carries the bytes; a pseudo-terminal, unless the device has another wire.
     """
 
     def __init__(
@@ -55,13 +82,14 @@ class DevicePort:
         *,
         hear: Callable[[bytes], None],
         encoder: Callable[[], Encoder],
+        line: Callable[[Callable[[bytes], None], Callable[[], bytes | None]], Line] = SerialLine,
     ) -> None:
         self._world = world
         self._faults = faults
         self._hear = hear
         self._new_encoder = encoder
         self._encoder = encoder()
-        self._line = SerialLine(self._heard, self._more)
+        self._line = line(self._heard, self._more)
         self._uart = Uart(world.physics.line) if world.physics.clock == "paced" else None
         self._n_starts = 0
         self._began_s = time.monotonic()  # when the world's time was 0
@@ -74,7 +102,7 @@ class DevicePort:
         return self._world.amplifier.is_streaming
 
     def open(self) -> str:
-        """Open the pseudo-terminal and return the path that a serial port is opened with."""
+        """Open the port and return what a client opens."""
         path = self._line.open()
         self._began_s = time.monotonic() - self._world.now_s
         self._carried_s = self._world.now_s

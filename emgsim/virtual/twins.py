@@ -20,6 +20,7 @@ from emgsim.virtual.frame_faults import FrameFaults
 from emgsim.virtual.freeeeg32 import VirtualFreeEEG32
 from emgsim.virtual.generator import VirtualGenerator
 from emgsim.virtual.openbci import VirtualCyton
+from emgsim.virtual.quattrocento import VirtualQuattrocento
 from emgsim.virtual.rigol_generator import VirtualRigolGenerator
 from emgsim.virtual.scope import VirtualScope
 from emgsim.virtual.scpi import Engine
@@ -114,6 +115,10 @@ def _shimmer3(world: World, faults: Faults) -> Port:
     return VirtualShimmer3(world, _frame_faults(faults))
 
 
+def _quattrocento(world: World, faults: Faults) -> Port:
+    return VirtualQuattrocento(world, _frame_faults(faults))
+
+
 SOURCES: dict[str, MakeEngine] = {
     "keysight.33500": _keysight_33500,
     "siglent.sdg": _siglent_sdg,
@@ -137,6 +142,7 @@ DEVICES: dict[tuple[str, str], MakePort] = {
     ("serial.frames", "csv"): _csv,
     ("plux.bitalino", "bitalino"): _bitalino,
     ("shimmer.shimmer3", "shimmer3_exg"): _shimmer3,
+    ("otb.quattrocento", "quattrocento"): _quattrocento,
 }
 """By the driver's name and that of the profile."""
 

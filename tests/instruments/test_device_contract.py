@@ -7,6 +7,7 @@ look into the plant, is then left out.
 
 import asyncio
 import os
+import socket
 import threading
 import tty
 from collections.abc import Callable, Iterator
@@ -39,8 +40,15 @@ RIGS = {
     "virtual-csv": 1,
     "virtual-bitalino": 1,
     "virtual-shimmer3": 1,
+    "virtual-quattrocento": 1,
 }  # and how many samples go with a lost frame
-EXACT = {"virtual": 1, "virtual-cyton": 1, "virtual-bitalino": 1, "virtual-shimmer3": 32}
+EXACT = {
+    "virtual": 1,
+    "virtual-cyton": 1,
+    "virtual-bitalino": 1,
+    "virtual-shimmer3": 32,
+    "virtual-quattrocento": 1,
+}
 """Devices whose samples are codes of the plant's converter, and of how many one is sent."""
 
 
@@ -66,6 +74,11 @@ class Bench:
         """Whether the device waits for a start, and stops."""
         stream = self.profile.frame or self.profile.lines
         return stream is None or bool(stream.commands.start)
+
+    @property
+    def is_on_network(self) -> bool:
+        """Whether it is reached by TCP, and not by a serial port."""
+        return self.address.startswith("tcp://")
 
 
 def busy(world: World) -> World:
@@ -159,6 +172,22 @@ def make(request: pytest.FixtureRequest) -> Iterator[Make]:
 def bench(make: Make) -> Bench:
     """Serve a device without faults."""
     return make()
+
+
+@contextmanager
+def silent_peer(is_on_network: bool) -> Iterator[str]:
+    """Give the address of a port at whose other end nobody ever says anything."""
+    if is_on_network:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            yield f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        return
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    try:
+        yield os.ttyname(slave)
+    finally:
+        os.close(master)
+        os.close(slave)
 
 
 def open_and_read(bench: Bench) -> DeviceBlock:
@@ -273,16 +302,9 @@ class TestDevice:
         bench = make()
         if not bench.rig:
             pytest.skip("a real device talks")
-        master, slave = os.openpty()
-        tty.setraw(slave)
-        bench.address = os.ttyname(slave)
-        try:
-            with pytest.raises(LinkError) as e:
-                open_and_read(bench)
-            assert e.value.where == bench.address
-        finally:
-            os.close(master)
-            os.close(slave)
+        with silent_peer(bench.is_on_network) as bench.address, pytest.raises(LinkError) as e:
+            open_and_read(bench)
+        assert e.value.where == bench.address
 
     def test_a_hang_up_loses_nothing_that_came_before(self, make: Make) -> None:
         """All samples of 60 frames are there, then each call is a link error."""
@@ -303,7 +325,10 @@ class TestDevice:
         device = bench.open()
         device.close()
         device.close()
-        serial.Serial(bench.address, exclusive=True).close()
+        if bench.is_on_network:
+            bench.open().close()
+        else:
+            serial.Serial(bench.address, exclusive=True).close()
 
     def test_the_port_of_another_program_is_refused(self, bench: Bench) -> None:
         """Two readers would steal each other's bytes."""
