@@ -32,8 +32,8 @@ NOTCH_HZ = 2.0  # width
 class Conditioner:
     """What is done to raw samples before any other thing.
 
-    ``channels`` are the numbers of those that are used of ``n_channels``, ``sections`` the second-order sections of
-    all filters in series, and ``gain`` makes the channels' common rms 1.
+    ``channels`` are the numbers of those that are used of ``n_channels``, ``sections`` the
+    second-order sections of all filters in series, and ``gain`` makes the channels' common rms 1.
     """
 
     rate_hz: float

@@ -1,4 +1,8 @@
-"""Motor units from high-density surface EMG: the door of this package."""
+"""Motor units from high-density surface EMG: the door of this package.
+
+Convolutive blind source separation (Holobar & Zazula 2007; Negro et al. 2016) with peel-off (Chen &
+Zhou 2015), and matched filters (Klotz & Rohlen 2025) of each unit in what the others leave.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from emgsim.analysis.separation.application import Filters, learned_filters
 from emgsim.analysis.separation.cancellation import cancelled_sources, matched_filter
 from emgsim.analysis.separation.conditioning import Conditioner, conditioner
 from emgsim.analysis.separation.peeling import potentials
+from emgsim.analysis.separation.picking import between_samples
 from emgsim.analysis.separation.quality import (
     FEWEST,
     HIGHEST_COV,
@@ -31,7 +36,7 @@ Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 Effort = Literal["standard", "thorough"]
 
-SEARCHES = {
+SEARCHES = {  # [P] by what a round costs, see benchmarks/surface_decomposition.py
     "standard": Search(candidates=24, rounds=7, dry_rounds=2),
     "thorough": Search(candidates=48, rounds=16, dry_rounds=3),
 }
@@ -41,8 +46,8 @@ SEARCHES = {
 class SurfaceUnit:
     """A motor unit of a surface recording.
 
-    A discharge's time is that of the largest absolute sample of the unit's potential, on the
-    channel where it is largest. ``muap_uv`` has shape ``(n_muap_samples, n_channels)`` at the
+    A discharge's time is that of the largest absolute value of the unit's potential, on the channel
+    where it is largest. ``muap_uv`` has shape ``(n_muap_samples, n_channels)`` at the
     recording's rate and begins ``muap_start_s`` from that time; NaN on channels left out.
     Silhouette and pulse-to-noise ratio are of the unit's source without the other units.
     """
@@ -70,7 +75,31 @@ class SurfaceDecomposition:
 def decompose_surface(
     samples_uv: Floats, rate_hz: float, *, effort: Effort = "standard"
 ) -> SurfaceDecomposition:
-    """Find the motor units of a grid recording."""
+    """Find the motor units of a grid recording.
+
+    Parameters
+    ----------
+    samples_uv
+        Shape ``(n_samples, n_channels)``, in whatever order of the electrodes. Channels that are
+        flat, clipped or have missing samples are left out.
+    rate_hz
+        Sampling rate, best near 2 kHz: the filters see 1024 samples of all channels together.
+    effort
+        ``"standard"``, or ``"thorough"``: twice the candidates in each round, and rounds until
+        three in a row find nothing.
+
+    Returns
+    -------
+    SurfaceDecomposition
+        No units if none is credible. The same samples give the same result.
+
+    Raises
+    ------
+    ValueError
+        If the samples are no matrix or the effort is unknown.
+    NotAnalysableError
+        Below 3 s, 1000 Hz or 8 good channels.
+    """
     if effort not in get_args(Effort):
         raise ValueError(f"effort must be one of {', '.join(get_args(Effort))}, got {effort!r}")
     plan, samples = conditioner(samples_uv, rate_hz)
@@ -82,10 +111,7 @@ def decompose_surface(
     kept.sort(key=lambda k: -units[k].pnr_db)
     trains = tuple(model.trains[k] for k in kept)
     clear = tuple(units[k] for k in kept)
-    delays = [
-        round(unit.discharge_times_s[0] * rate_hz - train[0])
-        for unit, train in zip(clear, trains, strict=True)
-    ]
+    delays = [-unit.muap_start_s * rate_hz - model.before for unit in clear]
     model = replace(model, trains=trains, waves=model.waves[kept])
     return SurfaceDecomposition(
         units=clear, filters=learned_filters(model, plan, delays), conditioner=plan
@@ -109,7 +135,7 @@ def _units(
     for f, source, train, wave_uv in zip(filters, sources, model.trains, waves_uv, strict=True):
         muap_uv = np.full((len(wave_uv), samples_uv.shape[1]), np.nan)
         muap_uv[:, list(plan.channels)] = wave_uv
-        largest = int(np.argmax(np.abs(wave_uv).max(axis=1)))
+        largest = _largest(wave_uv)
         unit = SurfaceUnit(
             discharge_times_s=(train + largest - model.before) / rate_hz,
             silhouette=silhouette(source, rate_hz),
@@ -120,6 +146,13 @@ def _units(
         )
         units.append(unit)
     return units
+
+
+def _largest(wave_uv: Floats32) -> float:
+    """Return where a potential is largest, in samples, at the top of a parabola."""
+    size_uv = np.abs(wave_uv)
+    at, channel = np.unravel_index(int(np.argmax(size_uv)), size_uv.shape)
+    return float(between_samples(size_uv[:, channel], np.array([at]))[0])
 
 
 def _is_credible(unit: SurfaceUnit) -> bool:

@@ -30,6 +30,7 @@ Floats32 = NDArray[np.float32]
 
 BEFORE_S, AFTER_S = 0.025, 0.030  # [P] of a potential around a discharge: it crosses the grid
 EXPONENTS = (2, 3)  # [S] of the contrasts' derivatives: skewness, kurtosis (Negro et al. 2016)
+LEARNED_S = 20.0  # [P] in which units are sought: bounds the memory; then they are heard anywhere
 LAST_TURNS = 2  # of hearing all units anew at the end
 
 
@@ -106,6 +107,12 @@ def searched(model: Model, search: Search) -> tuple[Model, Floats32]:
     return model, whitening
 
 
+def _off_centre(wave: Floats32, before: int) -> int:
+    """Return how far a potential's centre of energy lies behind the middle that it should have."""
+    energy = np.square(wave).sum(axis=1)
+    return round(float(energy @ np.arange(energy.size) / energy.sum())) - before
+
+
 def remainder_whitening(model: Model) -> Floats32:
     """Return the matrix that whitens the windows of the remainder."""
     length = window_length(model.samples.shape[1])
@@ -115,17 +122,27 @@ def remainder_whitening(model: Model) -> Floats32:
 def _with_new_ones(model: Model, whitening: Floats32, n_candidates: int, turn: int) -> list[Floats]:
     """Return the trains, and behind them those found in the remainder."""
     rate_hz = model.rate_hz
-    white = projected(model.remainder, whitening)
+    first, stop = _busiest(model.remainder, round(LEARNED_S * rate_hz))
+    white = projected(model.remainder[first:stop], whitening)
     rng = seeds.stream(0, "surface separation", turn)
-    first = first_filters(white, rate_hz, n_candidates, rng)
-    exponents = np.resize(np.array(EXPONENTS), len(first))
-    found = refined(white, independent(white, first, exponents), rate_hz)
+    filters = first_filters(white, rate_hz, n_candidates, rng)
+    exponents = np.resize(np.array(EXPONENTS), len(filters))
+    found = refined(white, independent(white, filters, exponents), rate_hz)
     trains = list(model.trains)
     for candidate in sorted(found, key=lambda c: c.cov_isi):
-        train = candidate.positions
+        train = candidate.positions + first
         if candidate.is_credible and all(agreement(train, t, rate_hz) < SAME for t in trains):
             trains.append(train)
     return trains
+
+
+def _busiest(samples: Floats32, n: int) -> tuple[int, int]:
+    """Return begin and end of the stretch of so many samples with the greatest power."""
+    if len(samples) <= n:
+        return 0, len(samples)
+    total = np.cumsum(np.square(samples).sum(axis=1, dtype=np.float64))
+    first = int(np.argmax(total[n:] - total[:-n])) + 1
+    return first, first + n
 
 
 def heard_anew(model: Model, whitening: Floats32) -> Model:
@@ -136,6 +153,7 @@ def heard_anew(model: Model, whitening: Floats32) -> Model:
     sources = cancelled_sources(model.remainder, model.trains, filters, model.before)
     rate_hz = model.rate_hz
     trains = [
-        heard(source, f, rate_hz, model.before) for source, f in zip(sources, filters, strict=True)
+        heard(source, f, rate_hz, model.before) + _off_centre(wave, model.before)
+        for source, f, wave in zip(sources, filters, model.waves, strict=True)
     ]
     return model.learned([train for train in trains if train.size >= FEWEST])
