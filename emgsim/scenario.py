@@ -21,6 +21,7 @@ from emgsim.configuration import (
     models_in,
     nearest,
     read_table,
+    refused,
     validated,
     with_overrides,
 )
@@ -54,6 +55,8 @@ from emgsim.verdict import Limit, requirement_ids
 
 SCHEMA = "emgsim.scenario/1"
 EFFORT_COLUMNS = ["time_s", "effort_mvc"]
+PAD_COLUMNS = ["along_mm", "across_mm"]
+SAME_TIME_S = 1e-9  # sums of durations are exact to far less
 IN_PLACE_OF_A_NAME = {
     "muscle": "its radius_mm, pool and fibres here",
     "electrode": "its kind and its dimensions",
@@ -193,6 +196,25 @@ class ScenarioLimit(_Table):
         return Limit(**self.model_dump(exclude={"requirement"}), requirements=self.requirement)
 
 
+class Neighbour(_Table):
+    """A muscle beside the scenario's own, which electrodes on the skin hear too: crosstalk.
+
+    It lies under the same fat, is healthy, and makes an effort of its own; behind its last phase
+    it rests.
+    """
+
+    muscle: Muscle
+    across_mm: float = Field(ge=-500, le=500)  # from the scenario's muscle to it, on the skin
+    along_mm: float = Field(0.0, ge=-500, le=500)  # from the scenario's end plates to its own
+    phases: tuple[Phase, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _lies_aside(self) -> Self:
+        if self.across_mm == 0:
+            raise ValueError("across_mm must not be 0, where the scenario's own muscle lies, got 0")
+        return self
+
+
 class Scenario(_Table):
     """A virtual patient, an examination of one muscle, its analysis and its limits."""
 
@@ -206,6 +228,7 @@ class Scenario(_Table):
     spontaneous: tuple[SpontaneousActivity, ...] = ()
     electrode: Electrode = PlacedConcentric()
     phases: tuple[Phase, ...] = Field(min_length=1)
+    neighbours: tuple[Neighbour, ...] = ()
     acquisition: Acquisition = Acquisition()
     artefacts: tuple[Artefact, ...] = ()
     analysis: Annotated[Plan, Field(discriminator="kind")] = NeedlePlan()
@@ -248,6 +271,31 @@ class Scenario(_Table):
         return self
 
     @model_validator(mode="after")
+    def _neighbours_fit(self) -> Self:
+        if not self.neighbours:
+            return self
+        electrode = self.electrode
+        if not isinstance(electrode, SkinElectrode):
+            raise ValueError(
+                f"neighbours must be empty for a {electrode.kind} electrode: only the skin hears "
+                f"them, got {self.neighbours[0].muscle.name!r}"
+            )
+        for number, neighbour in enumerate(self.neighbours):
+            effort_s = total_s(neighbour.phases)
+            if effort_s > self.duration_s + SAME_TIME_S:
+                raise ValueError(
+                    f"neighbours.{number}.phases must last no longer than the scenario's "
+                    f"{self.duration_s:g} s, got {effort_s:g}"
+                )
+            farthest_mm = math.pi * electrode.limb_radius_mm
+            if electrode.conductor == "cylinder" and abs(neighbour.across_mm) > farthest_mm:
+                raise ValueError(
+                    f"neighbours.{number}.across_mm must be within {farthest_mm:.4g}, half the "
+                    f"limb's girth, got {neighbour.across_mm:g}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _electrode_is_in_the_muscle(self) -> Self:
         electrode, radius, fibres = self.electrode, self.muscle.radius_mm, self.muscle.fibres
         if isinstance(electrode, SkinElectrode):
@@ -276,7 +324,8 @@ class Scenario(_Table):
         if any(artefact.kind == "crosstalk" for artefact in self.artefacts):
             raise ValueError(
                 "artefacts: crosstalk needs the recording of a neighbour, which a scenario does "
-                "not have; use emgsim.artefacts.composition.apply"
+                "not have; give neighbours, which electrodes on the skin hear, or use "
+                "emgsim.artefacts.composition.apply"
             )
         return self
 
@@ -390,7 +439,9 @@ def scenario_from(table: Table, where: str, *, folder: Path = Path()) -> Scenari
     """
     for key in ("muscle", "electrode"):
         table = _from_catalogue(table, key, where)
-    return _with_steps(validated(Scenario, _with_effort_files(table, folder), where))
+    table = _with_pads_file(_with_effort_files(table, folder), folder, where)
+    table = _with_neighbours(table, folder, where)
+    return _with_steps(validated(Scenario, table, where))
 
 
 def _with_steps(scenario: Scenario) -> Scenario:
@@ -407,7 +458,25 @@ def _with_steps(scenario: Scenario) -> Scenario:
     return scenario.model_copy(update={"analysis": plan.model_copy(update={"steps": steps})})
 
 
-def _from_catalogue(table: Table, key: Literal["muscle", "electrode"], where: str) -> Table:
+def _with_neighbours(table: Table, folder: Path, where: str) -> Table:
+    """Fill in each neighbour's muscle and effort as the scenario's own."""
+    neighbours = table.get("neighbours")
+    if not isinstance(neighbours, list):
+        return table
+    filled = [
+        _from_catalogue(
+            _with_effort_files(dict(one), folder), "muscle", where, f"neighbours.{number}."
+        )
+        if isinstance(one, Mapping)
+        else one
+        for number, one in enumerate(neighbours)
+    ]
+    return {**table, "neighbours": filled}
+
+
+def _from_catalogue(
+    table: Table, key: Literal["muscle", "electrode"], where: str, path: str = ""
+) -> Table:
     """Fill in the catalogue's entry of that name below what the scenario says itself."""
     own = table.get(key)
     if not isinstance(own, Mapping) or not isinstance(own.get("name"), str):
@@ -416,7 +485,8 @@ def _from_catalogue(table: Table, key: Literal["muscle", "electrode"], where: st
     is_described = key == "muscle" and "pool" in own  # a muscle of the scenario's own
     if name not in known and not is_described:
         raise InputError(
-            f"1 mistake:\n  - {key}.name: no {key} {name!r} in the catalogue{nearest(name, known)}",
+            f"1 mistake:\n  - {path}{key}.name: no {key} {name!r} in the catalogue"
+            f"{nearest(name, known)}",
             where=where,
             todo=f"name one of the catalogue, or give {IN_PLACE_OF_A_NAME[key]}",
         )
@@ -443,19 +513,9 @@ def _with_effort_files(table: Table, folder: Path) -> Table:
 
 
 def _effort_points(path: Path) -> Table:
-    """Read an effort from CSV: ``time_s,effort_mvc`` on the first line, then one point a line."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))
-        if not rows or [word.strip() for word in rows[0]] != EFFORT_COLUMNS:
-            raise ValueError(f"line 1 must be {','.join(EFFORT_COLUMNS)}")
-        points = [_point(number, row) for number, row in enumerate(rows[1:], 2)]
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot read the effort: {getattr(error, 'strerror', None) or error}",
-            where=str(path),
-            todo="give a CSV file of two columns: time_s from 0 on, effort_mvc from 0 to 1",
-        ) from error
+    """Read an effort from CSV as a phase."""
+    todo = "give a CSV file of two columns: time_s from 0 on, effort_mvc from 0 to 1"
+    points = _two_columns(path, EFFORT_COLUMNS, "the effort", todo)
     return {
         "kind": "points",
         "times_s": [time_s for time_s, _ in points],
@@ -463,7 +523,38 @@ def _effort_points(path: Path) -> Table:
     }
 
 
-def _point(number: int, row: list[str]) -> tuple[float, float]:
+def _with_pads_file(table: Table, folder: Path, where: str) -> Table:
+    """Read the places of an electrode of pads, if it names a file of them."""
+    electrode = table.get("electrode")
+    if not isinstance(electrode, Mapping) or electrode.get("kind") != "surface_pads":
+        return table
+    if "path" not in electrode:
+        return table
+    if "pads_mm" in electrode:
+        raise refused(["electrode: pads_mm and path must not stand together; give one"], where)
+    todo = "give a CSV file of two columns: along_mm, along the fibres, and across_mm"
+    pads_mm = _two_columns(folder / str(electrode["path"]), PAD_COLUMNS, "the pads", todo)
+    own = {key: value for key, value in electrode.items() if key != "path"}
+    return {**table, "electrode": {**own, "pads_mm": pads_mm}}
+
+
+def _two_columns(path: Path, columns: list[str], what: str, todo: str) -> list[tuple[float, float]]:
+    """Read pairs of numbers from CSV: the columns' names on the first line, then a pair a line."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+        if not rows or [word.strip() for word in rows[0]] != columns:
+            raise ValueError(f"line 1 must be {','.join(columns)}")
+        return [_pair(number, row) for number, row in enumerate(rows[1:], 2)]
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot read {what}: {getattr(error, 'strerror', None) or error}",
+            where=str(path),
+            todo=todo,
+        ) from error
+
+
+def _pair(number: int, row: list[str]) -> tuple[float, float]:
     """Return the two numbers of a line.
 
     Raises
@@ -472,9 +563,9 @@ def _point(number: int, row: list[str]) -> tuple[float, float]:
         If there are not two, or they are no finite numbers.
     """
     try:
-        time_s, level = (float(word) for word in row)
+        first, second = (float(word) for word in row)
     except ValueError:
-        time_s = level = math.nan
-    if not (math.isfinite(time_s) and math.isfinite(level)):
+        first = second = math.nan
+    if not (math.isfinite(first) and math.isfinite(second)):
         raise ValueError(f"line {number} must be two numbers, got {','.join(row)!r}")
-    return time_s, level
+    return first, second

@@ -46,14 +46,18 @@ def _scenario() -> Schema:
 
     schema = _written(Scenario)
     _name_from_catalogue(schema, "electrode")
-    schema["properties"]["phases"]["items"]["anyOf"].append(
-        {
-            "type": "object",
-            "description": "an effort in a CSV file beside this one: time_s,effort_mvc",
-            "properties": {"kind": {"const": "file"}, "path": {"type": "string"}},
-            "additionalProperties": False,
-        }
-    )
+    effort_file = {
+        "type": "object",
+        "description": "an effort in a CSV file beside this one: time_s,effort_mvc",
+        "properties": {"kind": {"const": "file"}, "path": {"type": "string"}},
+        "additionalProperties": False,
+    }
+    for owner in (schema, schema["$defs"]["Neighbour"]):
+        owner["properties"]["phases"]["items"]["anyOf"].append(effort_file)
+    schema["$defs"]["SurfacePads"]["properties"]["path"] = {
+        "type": "string",
+        "description": "a CSV file beside this one in place of pads_mm: along_mm,across_mm",
+    }
     return schema
 
 

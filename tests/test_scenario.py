@@ -11,12 +11,14 @@ from pydantic import ValidationError
 
 from emgsim.configuration import read_table
 from emgsim.errors import InputError
+from emgsim.physiology.parameters.surface import SurfacePads
 from emgsim.scenario import (
     SCHEMA,
     Scenario,
     ScenarioLimit,
     load_scenario,
     muscle_catalogue,
+    scenario_from,
 )
 from emgsim.shipped import find, folder, names
 from emgsim.testing import scenarios
@@ -237,3 +239,53 @@ def test_an_effort_file_with_a_mistake_is_told(tmp_path: Path, csv: str, words: 
         load_scenario(scenario_with_effort(tmp_path, csv))
     assert words in info.value.what
     assert str(tmp_path) in info.value.where
+
+
+def scenario_with_pads(folder: Path, csv: str | None, more: str = "") -> Path:
+    """Write the surface biceps with an electrode of pads, and the file of their places."""
+    if csv is not None:
+        (folder / "pads.csv").write_text(csv)
+    text = find("scenarios", "surface_biceps").read_text()
+    pads = f'kind = "surface_pads"\npath = "pads.csv"\n{more}'
+    path = folder / "pads.toml"
+    path.write_text(text.replace('kind = "surface_bipolar"\n', pads))
+    return path
+
+
+def test_pads_come_from_a_file_beside_the_scenario(tmp_path: Path) -> None:
+    """Its rows become their places, along the fibres and across; the resolved copy holds them."""
+    path = scenario_with_pads(
+        tmp_path, "along_mm, across_mm\n-10,0\n10.5,0\n0,-8\n", "pad_mm = 4.0"
+    )
+    scenario = load_scenario(path)
+    assert isinstance(scenario.electrode, SurfacePads)
+    assert scenario.electrode.pads_mm == ((-10.0, 0.0), (10.5, 0.0), (0.0, -8.0))
+    assert scenario.electrode.pad_mm == 4.0
+    assert scenario_from(scenario.resolved(), "again") == scenario
+
+
+@pytest.mark.parametrize(
+    ("csv", "words"),
+    [
+        (None, "cannot read the pads: No such file"),
+        ("", "line 1 must be along_mm,across_mm"),
+        ("across_mm,along_mm\n0,0\n", "line 1 must be along_mm,across_mm"),
+        ("along_mm,across_mm\n0,0\n1,b\n", "line 3 must be two numbers, got '1,b'"),
+        ("along_mm,across_mm\n0,inf\n", "line 2 must be two numbers, got '0,inf'"),
+        ("along_mm,across_mm\n", "electrode.pads_mm: tuple should have at least 1 item"),
+        ("along_mm,across_mm\n0,0\n1,0\n", "pad_mm must be < 1"),
+    ],
+)
+def test_a_file_of_pads_with_a_mistake_is_told(tmp_path: Path, csv: str, words: str) -> None:
+    """What is wrong is named with the file in which it stands."""
+    with pytest.raises(InputError) as info:
+        load_scenario(scenario_with_pads(tmp_path, csv))
+    assert words in info.value.what
+    assert str(tmp_path) in info.value.where
+
+
+def test_pads_come_from_one_place(tmp_path: Path) -> None:
+    """A file and a list at once may contradict each other."""
+    path = scenario_with_pads(tmp_path, "along_mm,across_mm\n0,0\n", "pads_mm = [[0, 0]]")
+    with pytest.raises(InputError, match="pads_mm and path must not stand together"):
+        load_scenario(path)

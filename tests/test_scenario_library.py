@@ -15,7 +15,18 @@ from emgsim.localisation import lesions
 from emgsim.shipped import find, names
 from emgsim.simulation import simulate
 
-SCENARIOS = {"healthy_biceps", "healthy_biceps_moderate"}  # one recording each, no examination
+SKIN = {
+    "surface_biceps",
+    "surface_biceps_fatigue",
+    "surface_forearm_crosstalk",
+    "hd_tibialis_anterior",
+    "trapezius_typing_healthy",
+    "trapezius_typing_pain",
+    "flexion_relaxation_control",
+    "flexion_relaxation_back_pain",
+}
+# One recording each, no examination
+SCENARIOS = {"healthy_biceps", "healthy_biceps_moderate"} | SKIN
 HEALTHY = {
     "healthy_tibialis_anterior",
     "healthy_fdi",

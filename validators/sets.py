@@ -1,13 +1,17 @@
-"""Simulated items of each kind: a needle's, an array's, and that one as a surface grid's."""
+"""Simulated items of each kind: a needle's, an array's, and the shipped set of a surface grid."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from emgsim.cli import main
+from emgsim.dataset.folder import items_in
+from emgsim.dataset.loading import load_made
 from emgsim.dataset.made import DatasetHead, Item, Made
 from emgsim.recording import Gap, Recording
 from emgsim.scenario import Scenario, load_scenario, scenario_from
@@ -17,6 +21,7 @@ HEAD = DatasetHead(
     id="judged", title="A set to be judged", description="Three simulated recordings.",
     licence="CC-BY-4.0", authors=("Emgsim Project",), version="1.0.0",
 )  # fmt: skip
+EXAMPLE = Path(__file__).parents[1] / "examples" / "dataset_surface.toml"
 ARRAY = {"kind": "thin_film", "n_contacts": 8}
 
 
@@ -28,12 +33,13 @@ def scenario_of(electrode: Mapping[str, Any] | None) -> Scenario:
     return lasting(scenario_from(table, "healthy_biceps"), 3.0)
 
 
-def device_of(clean: Recording) -> Recording:
+def device_of(clean: Recording, every: int = 12) -> Recording:
     """Return what a device of another clock made of a recording: late, offset, with a gap."""
-    samples_uv = clean.samples_uv[::12] + 210.5
+    samples_uv = clean.samples_uv[::every] + 210.5
     gap = Gap(first_sample=3_000, n_samples=151)
     samples_uv[gap.first_sample : gap.first_sample + gap.n_samples] = np.nan
-    return replace(clean, samples_uv=samples_uv, rate_hz=4_000.12, start_s=0.0625, gaps=(gap,))
+    rate_hz = clean.rate_hz / every + 0.12
+    return replace(clean, samples_uv=samples_uv, rate_hz=rate_hz, start_s=0.0625, gaps=(gap,))
 
 
 def made_of(number: int, electrode: Mapping[str, Any] | None = None) -> Made:
@@ -54,20 +60,22 @@ def made_of(number: int, electrode: Mapping[str, Any] | None = None) -> Made:
     )
 
 
-def on_the_skin(made: Made) -> Made:
-    """Return an array's item as a surface grid's: none is simulated yet, but a format must fit."""
-    electrode = {"kind": "surface_grid"}
-    channels = tuple(
-        replace(c, kind="surface", name=c.name.replace("needle", "grid"))
-        for c in made.recordings["clean"].channels
-    )
+def make_surface_set(folder: Path) -> Path:
+    """Make the shipped example of a surface set, as its user does."""
+    assert main(["dataset", "make", str(EXAMPLE), "--out", str(folder), "--workers", "2"]) == 0
+    return folder
+
+
+def grid_made(folder: Path) -> Made:
+    """Return the first item of that set, and what a device of another clock made of it."""
+    items = items_in(folder)
+    made = load_made(folder, items, items[0])
+    clean = made.recordings["clean"]
     return replace(
         made,
         item=replace(made.item, index=2, id="002", subject="0003"),
-        recordings={k: replace(r, channels=channels) for k, r in made.recordings.items()},
-        scenario={**made.scenario, "electrode": electrode},
+        recordings={"clean": clean, "device": device_of(clean, every=1)},
     )
 
 
-NEEDLE_MADE, ARRAY_MADE = made_of(0), made_of(1, ARRAY)
-MADE = (NEEDLE_MADE, ARRAY_MADE, on_the_skin(ARRAY_MADE))
+MADE = (made_of(0), made_of(1, ARRAY))

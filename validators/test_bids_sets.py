@@ -37,11 +37,12 @@ def issues(root: Path) -> list[dict[str, str]]:
     return found
 
 
-def test_the_validator_finds_no_error(tree: Path) -> None:
+def test_the_validator_finds_no_error(trees: tuple[Path, ...]) -> None:
     """Needle, array and surface grid; nor a warning but of what nobody can tell of a simulation."""
-    found = issues(tree)
-    assert [i for i in found if i["severity"] == "error"] == []
-    assert {i["code"] for i in found} <= TOLERATED
+    for tree in trees:
+        found = issues(tree)
+        assert [i for i in found if i["severity"] == "error"] == []
+        assert {i["code"] for i in found} <= TOLERATED
 
 
 def test_the_validator_is_not_blind(tree: Path, tmp_path: Path) -> None:
@@ -89,11 +90,11 @@ def with_edfio(path: Path, _: Path) -> tuple[np.ndarray, float]:
 
 
 @pytest.mark.parametrize("read", [with_mne, with_mne_bids, with_pyedflib, with_edfio])
-def test_others_read_the_same_microvolts(tree: Path, read) -> None:
+def test_others_read_the_same_microvolts(trees: tuple[Path, ...], read) -> None:
     """Every sample within one count of 1.43 nV, and the rate within a millionth."""
-    for path in recordings(tree):
+    for root, path in [(tree, path) for tree in trees for path in recordings(tree)]:
         own, _ = read_recording(path)
-        samples_uv, rate_hz = read(path, tree)
+        samples_uv, rate_hz = read(path, root)
         there = samples_uv[: own.n_samples]
         lsb_uv = 12_000 / (2**23 - 1)
         assert np.nanmax(np.abs(there - own.samples_uv)) <= lsb_uv, path.name
@@ -112,9 +113,28 @@ def test_what_was_lost_is_marked_for_others(tree: Path) -> None:
     assert abs(int(np.isnan(lost[:, 0]).sum()) - sum(gap.n_samples for gap in own.gaps)) <= 2
 
 
-def test_the_truth_reads_as_muniverse_reads_it(tree: Path) -> None:
+def test_a_grid_is_sixty_four_pads_in_their_places(surface_set: Path) -> None:
+    """Others' tables: 4 mm from pad to pad on a skin, the stems' sum is what `clean` is."""
+    bids = surface_set / "bids"
+    for path in sorted(bids.rglob("*recording-clean_electrodes.tsv")):
+        pads = pd.read_table(path)
+        channels = pd.read_table(path.with_name(path.name.replace("electrodes", "channels")))
+        assert pads["name"].tolist() == channels["signal_electrode"].tolist()
+        places_mm = pads[["x", "y", "z"]].to_numpy()
+        assert len(places_mm) == 64
+        apart_mm = np.linalg.norm(places_mm[:, None] - places_mm, axis=2) + 99 * np.eye(64)
+        np.testing.assert_allclose(apart_mm.min(axis=1), 4.0, atol=1e-6)
+    for path in (p for p in recordings(bids) if "recording-clean" in p.name):
+        stems = sorted(path.parent.glob(path.name.replace("recording-clean", "recording-stem*")))
+        assert len(stems) == 4
+        total_uv = np.sum([with_mne(stem, bids)[0] for stem in stems], axis=0)
+        np.testing.assert_allclose(total_uv, with_mne(path, bids)[0], atol=5 * 1.5e-3)
+
+
+def test_the_truth_reads_as_muniverse_reads_it(trees: tuple[Path, ...]) -> None:
     """Its reader takes these columns with pandas, under the recording's own name."""
-    for path in recordings(tree):
+    whole = (path for tree in trees for path in recordings(tree))
+    for path in (p for p in whole if "recording-stem" not in p.name):
         own, truth = read_recording(path)
         stem = path.name.removesuffix("emg.bdf")
         spikes = pd.read_table(path.with_name(f"{stem}spikes.tsv"))

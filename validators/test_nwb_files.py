@@ -16,11 +16,20 @@ from .sets import HEAD, MADE
 
 @pytest.mark.parametrize("number", range(len(MADE)))
 def test_the_inspector_finds_nothing(tmp_path: Path, number: int) -> None:
-    """Needle, array and surface grid."""
+    """Needle and array."""
     path = tmp_path / "item.nwb"
     write_nwb(path, HEAD, MADE[number])
     assert [m.message for m in nwbinspector.inspect_nwbfile(nwbfile_path=path)] == []
     assert pynwb.validate(path=str(path)) == []
+
+
+def test_the_inspector_finds_nothing_in_the_surface_set(surface_set: Path) -> None:
+    """Grids of 64 pads, of five signal paths."""
+    paths = sorted((surface_set / "nwb").glob("*.nwb"))
+    assert len(paths) == 2
+    for path in paths:
+        assert [m.message for m in nwbinspector.inspect_nwbfile(nwbfile_path=path)] == []
+        assert pynwb.validate(path=str(path)) == []
 
 
 def test_one_unit_and_one_event_are_no_issue(tmp_path: Path) -> None:

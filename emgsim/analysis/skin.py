@@ -36,6 +36,7 @@ KINDS = ("surface_bipolar", "belly_tendon", "surface_grid", "surface_pads")
 LOWEST_RATE_HZ = 950.0  # the band reaches up to 450 Hz
 ENOUGH_HZ, SLOW_BAND = 2_000.0, 0.4  # faster recordings are read at 2-4 kHz, up to 0.4 of it
 SHORTEST_S = 1.0
+LEAST_S = 0.5  # of an event that is measured
 MOST_CLIPPED = 0.001  # share of samples that stand still at an extreme
 GRID = 16  # channels from which on motor units are looked for
 LONG_S = 20.0  # a contraction in which fatigue is looked for
@@ -69,22 +70,25 @@ def analyse_surface(recording: Recording, plan: SurfacePlan) -> Findings:
         If no channel holds anything that a number could honestly come from, or the steps of the
         task are not there.
     """
-    skin = _slowed(_of_skin(recording))
-    good = _analysable(skin)
-    events = _steps(plan) or _contractions(good)
-    column = _column(good, events)
+    recorded = _of_skin(recording)
+    channels = _analysable(recorded)  # as it was recorded: a filter hides what is clipped or flat
+    skin = _slowed(recorded)
+    good = _of_channels(skin, channels)
+    events = _steps(plan, good) or _contractions(good)
+    heard = _heard(events, good)
+    column = _column(good, heard)
     rows = surface_measures(
         column.samples_uv,
         good.rate_hz,
         good.start_s,
-        events,
+        heard,
         along_mm=column.along_mm,
         mains_hz=plan.mains_hz,
     )
     return Findings(
         units=_units(skin, plan),
         events=events,
-        measures=(*rows, *_fatigue(column, good, events, plan), *_task(good, plan)),
+        measures=(*rows, *_fatigue(column, good, heard, plan), *_task(good, plan)),
         muap_rate_hz=skin.rate_hz,
         plan=_reason(skin, good),
     )
@@ -129,7 +133,7 @@ def _of_channels(recording: Recording, channels: Sequence[int]) -> Recording:
     )
 
 
-def _analysable(recording: Recording) -> Recording:
+def _analysable(recording: Recording) -> list[int]:
     """Return the channels from which numbers can honestly come; there is one at least."""
     if recording.rate_hz < LOWEST_RATE_HZ:
         raise NotAnalysableError(
@@ -145,7 +149,7 @@ def _analysable(recording: Recording) -> Recording:
             where=f"channel {recording.channels[0].name!r}" if faults else "",
             todo="check electrodes, cables and gain",
         )
-    return _of_channels(recording, good)
+    return good
 
 
 def _fault(samples_uv: Floats, rate_hz: float) -> str:
@@ -175,16 +179,28 @@ def _reason(skin: Recording, good: Recording) -> str:
 # -- contractions --------------------------------------------------------------------------------
 
 
-def _steps(plan: SurfacePlan) -> tuple[Event, ...]:
-    """Return what the plan says was done, in the words of its steps."""
+def _steps(plan: SurfacePlan, recording: Recording) -> tuple[Event, ...]:
+    """Return what the plan says was done while it was recorded, in the words of its steps."""
+    begin_s, end_s = recording.start_s, recording.start_s + recording.duration_s
     return tuple(
         Event(
             kind="rest" if step.name.startswith("rest") else "contraction",
-            onset_s=step.onset_s,
-            offset_s=step.offset_s,
+            onset_s=max(begin_s, step.onset_s),
+            offset_s=min(end_s, step.offset_s),
             source=step.name,
         )
         for step in plan.steps
+        if step.onset_s < end_s and step.offset_s > begin_s
+    )
+
+
+def _heard(events: Sequence[Event], recording: Recording) -> tuple[Event, ...]:
+    """Return the events of which each channel has samples enough to be measured."""
+    return tuple(
+        event
+        for event in events
+        if np.isfinite(recording.cut(event.onset_s, event.offset_s).samples_uv).sum(axis=0).min()
+        >= LEAST_S * recording.rate_hz
     )
 
 
@@ -373,9 +389,13 @@ def _bends(recording: Recording, plan: SurfacePlan) -> Iterator[Row]:
     for start in starts:
         steps = plan.steps[start : start + len(BEND)]
         spans = (_span(step, recording) for step in steps)
-        found = flexion_relaxation(
-            envelope, recording.rate_hz, Phases(**dict(zip(SPANS, spans, strict=True)))
-        )
+        phases = Phases(**dict(zip(SPANS, spans, strict=True)))
+        try:
+            found = flexion_relaxation(envelope, recording.rate_hz, phases)
+        except ValueError as error:  # a phase is too short, or was not recorded
+            raise NotAnalysableError(
+                f"not analysable: {error}", todo="record each bend to its end"
+            ) from error
         bend = Step(name="bend", onset_s=steps[0].onset_s, offset_s=steps[-1].offset_s)
         for name in ("standing_uv", "flexion_uv", "full_flexion_uv", "re_extension_uv"):
             yield _row(f"flexion.{name}", getattr(found, name), "uV", bend)
@@ -384,9 +404,9 @@ def _bends(recording: Recording, plan: SurfacePlan) -> Iterator[Row]:
 
 
 def _span(step: Step, recording: Recording) -> tuple[float, float]:
-    """Return when a step begins and ends, after the recording's first sample."""
+    """Return where the envelope hears nothing but a step, after the recording's first sample."""
     first, stop = _samples(step, recording)
-    return first / recording.rate_hz, stop / recording.rate_hz
+    return first / recording.rate_hz + ENVELOPE_S / 2, stop / recording.rate_hz - ENVELOPE_S / 2
 
 
 def _samples(step: Step, recording: Recording) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from emgsim.dataset.made import SPLITS
 from emgsim.dataset.parameters import each
 from emgsim.dataset.statistics import (
     Compared,
+    classes_on_the_skin,
     compare_with,
     published,
     summaries,
@@ -244,17 +245,20 @@ def _descriptors(folder: Path, items: Items) -> str:
 
 
 def _beside_published(folder: Path, items: Items) -> str:
+    on_the_skin = classes_on_the_skin(folder, items)
     rows = [
         [name, one.descriptor, f"{one.low:g} to {one.high:g}", f"{one.share(known):.0%}", one.of,
          one.source]
         for name, values in values_by_class(folder, items).items()
         for one in published()
-        if (known := values.get(one.descriptor))
+        if one.electrode in ("any", "surface" if name in on_the_skin else "needle")
+        and (known := values.get(one.descriptor))
     ]  # fmt: skip
     head = ["class", "descriptor", "published", "items within", "of", "source"]
     return (
-        "\nBeside published ranges, which are of healthy muscle under a concentric needle; a class "
-        "that is ill, or an effort that is another one, may well lie outside:\n\n"
+        "\nBeside published ranges, which are of healthy muscle, with a concentric needle or on "
+        "the skin, as the class is; one that is ill, or an effort that is another one, may well "
+        "lie outside:\n\n"
     ) + _table(head, rows)
 
 

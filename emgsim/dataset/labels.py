@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from emgsim.dataset.made import Item
 from emgsim.dataset.plan import Source
-from emgsim.dataset.stems import NEAR_UV, is_near
-from emgsim.recording import Event, MotorUnit, Truth
+from emgsim.dataset.stems import is_near, near_limit_uv
+from emgsim.recording import Event, Stay, Truth
 from emgsim.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ def labels_of(
     """
     muscle = scenario.muscle
     electrode = scenario.electrode.model_dump(mode="json", exclude={"tip", "moves", "seek"})
+    limit_uv = near_limit_uv(scenario)
     return {
         "id": item.id,
         "scenario": item.scenario,
@@ -51,10 +51,11 @@ def labels_of(
         "artefacts": [_span(e, "grade") for e in truth.events if e.kind.startswith(ARTEFACT)],
         "sites": _sites(scenario, truth),
         "n_units": len(truth.units),
-        "n_near_units": sum(map(is_near, truth.units)),
-        "near_limit_uv": NEAR_UV,
+        "n_near_units": sum(is_near(unit, limit_uv) for unit in truth.units),
+        "near_limit_uv": limit_uv,
         "force_max_mvc": float(truth.force.max(initial=0.0)),
-        "tissue": muscle.medium.model_dump(mode="json") | {"temperature_c": muscle.temperature_c},
+        "tissue": muscle.medium.model_dump(mode="json")
+        | {"temperature_c": muscle.temperature_c, "fat_mm": muscle.fat_mm},
         "rate_hz": scenario.acquisition.rate_hz,
         "duration_s": scenario.duration_s,
     }
@@ -62,18 +63,18 @@ def labels_of(
 
 def _sites(scenario: Scenario, truth: Truth) -> list[Row]:
     """Return what there is to find at each place at which the needle rested."""
-    if not truth.stays:
-        return [_site(0.0, scenario.duration_s, truth.units, truth)]
-    return [_site(stay.onset_s, stay.offset_s, stay.units, truth) for stay in truth.stays]
+    limit_uv = near_limit_uv(scenario)
+    stays = truth.stays or (Stay(onset_s=0.0, offset_s=scenario.duration_s, units=truth.units),)
+    return [_site(stay, truth, limit_uv) for stay in stays]
 
 
-def _site(onset_s: float, offset_s: float, units: Iterable[MotorUnit], truth: Truth) -> Row:
+def _site(stay: Stay, truth: Truth, limit_uv: float) -> Row:
     sources = {source.name for source in truth.spontaneous}
-    there = [e for e in truth.events if e.onset_s < offset_s and e.offset_s > onset_s]
-    near = [unit for unit in units if is_near(unit)]
+    there = [e for e in truth.events if e.onset_s < stay.offset_s and e.offset_s > stay.onset_s]
+    near = [unit for unit in stay.units if is_near(unit, limit_uv)]
     return {
-        "onset_s": onset_s,
-        "offset_s": offset_s,
+        "onset_s": stay.onset_s,
+        "offset_s": stay.offset_s,
         "n_near_units": len(near),
         "spontaneous": [
             _span(e, "grade") | {"source": e.source} for e in there if e.source in sources

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,11 @@ from emgsim.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from emgsim.dataset.made import Item
+    from emgsim.recording import Recording
 
 Floats = NDArray[np.float32]
+
+UNKNOWN_MM = (math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,7 +34,9 @@ class Example:
     """One recording of a dataset and what there is to learn of it.
 
     ``samples_uv`` has shape ``(n_samples, n_channels)``, microvolts, NaN where samples were lost;
-    ``labels`` and ``parameters`` are plain JSON, units in their keys.
+    ``places_mm`` says where each channel records, ``(n_channels, 3)``: across the muscle, up to the
+    skin, and along its fibres, NaN where that is not known. ``labels`` and ``parameters`` are plain
+    JSON, units in their keys.
     """
 
     id: str
@@ -40,6 +46,8 @@ class Example:
     samples_uv: Floats
     rate_hz: float
     start_s: float
+    channels: tuple[str, ...]
+    places_mm: Floats
     labels: Mapping[str, Any]
     parameters: Mapping[str, Any]
 
@@ -97,6 +105,7 @@ class Folder:
             samples_uv=recording.samples_uv.astype(np.float32),
             rate_hz=recording.rate_hz,
             start_s=recording.start_s,
+            **_channels(recording),
             labels=_table(place / "labels.json"),
             parameters=item.get("parameters", {}),
         )
@@ -162,6 +171,8 @@ class Shards:
             samples_uv=samples_uv,
             rate_hz=float(row["rate_hz"]),
             start_s=float(row["start_s"]),
+            channels=tuple(json.loads(row["channels"])),
+            places_mm=_places_mm(json.loads(row["places_mm"])),
             labels=json.loads(row["labels"]),
             parameters=json.loads(row["parameters"]),
         )
@@ -228,7 +239,7 @@ def generate(
             yield _example(item, recording, made.recordings[recording], made.labels)
 
 
-def _example(item: Item, name: str, recording: Any, labels: Mapping[str, Any]) -> Example:
+def _example(item: Item, name: str, recording: Recording, labels: Mapping[str, Any]) -> Example:
     return Example(
         id=item.id,
         subject=item.subject,
@@ -237,9 +248,22 @@ def _example(item: Item, name: str, recording: Any, labels: Mapping[str, Any]) -
         samples_uv=recording.samples_uv.astype(np.float32),
         rate_hz=recording.rate_hz,
         start_s=recording.start_s,
+        **_channels(recording),
         labels=labels,
         parameters=item.parameters,
     )
+
+
+def _channels(recording: Recording) -> dict[str, Any]:
+    """Return what the channels of a recording are called, and where each of them is."""
+    return {
+        "channels": tuple(channel.name for channel in recording.channels),
+        "places_mm": _places_mm([channel.position_mm for channel in recording.channels]),
+    }
+
+
+def _places_mm(places: Sequence[Sequence[float] | None]) -> Floats:
+    return np.array([place or UNKNOWN_MM for place in places], np.float32).reshape(-1, 3)
 
 
 def _table(path: Path) -> dict[str, Any]:

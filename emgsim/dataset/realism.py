@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from emgsim.analysis.interference import turns
 from emgsim.dataset.made import Made
 from emgsim.recording import Recording, Truth
+from emgsim.scenario import SURFACE_KINDS
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +28,7 @@ UNITS = {
     "interval_cv": "1",
     "n_units": "1",
 }
+OF_NEEDLES = ("turns_per_s", "power_below_1_khz")  # nothing on the skin is as fast
 EPOCH_S = 0.1  # the quietest tenth of these is the baseline
 QUIETEST = 0.1
 LONGEST_INTERVAL_S = 0.4  # beyond it a unit has paused
@@ -34,7 +36,7 @@ FEWEST_INTERVALS = 5
 
 
 def descriptors(made: Made) -> dict[str, float | None]:
-    """Return the descriptors of an item: of channel 0 of ``clean``, and of the true discharges.
+    """Return the descriptors of an item: of ``clean``, and of the true discharges.
 
     Frequencies are of the power spectrum, turns those of 100 uV and more. The baseline is the rms
     of the quietest tenth of the epochs of 0.1 s; rate and coefficient of variation are medians over
@@ -45,8 +47,18 @@ def descriptors(made: Made) -> dict[str, float | None]:
 
 
 def signal_descriptors(recording: Recording) -> dict[str, float]:
-    """Return the descriptors that any recording has, a real one too: of its first channel."""
-    uv, rate_hz = recording.samples_uv[:, 0], recording.rate_hz
+    """Return the descriptors that any recording has, a real one too: medians over its channels.
+
+    What is measured with needles alone is left out of a recording on the skin.
+    """
+    channels = [_of_channel(uv, recording.rate_hz) for uv in recording.samples_uv.T]
+    on_the_skin = recording.channels[0].kind in SURFACE_KINDS
+    keys = [key for key in UNITS if not (on_the_skin and key in OF_NEEDLES)]
+    known = {key: [one[key] for one in channels if key in one] for key in keys}
+    return {key: float(np.median(values)) for key, values in known.items() if values}
+
+
+def _of_channel(uv: Floats, rate_hz: float) -> dict[str, float]:
     uv = uv[np.isfinite(uv)]
     if uv.size < 2:
         return {}

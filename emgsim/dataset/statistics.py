@@ -11,9 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from emgsim.dataset.finishing import done_rows
+from emgsim.dataset.folder import Row
 from emgsim.dataset.items import Items
+from emgsim.dataset.made import Item
+from emgsim.dataset.making import scenario_of
 from emgsim.dataset.realism import UNITS, signal_descriptors
 from emgsim.files.reading import read_recording
+from emgsim.scenario import SURFACE_KINDS
 
 QUANTILES = (0.05, 0.5, 0.95)
 
@@ -53,6 +57,7 @@ class Published:
     descriptor: str
     low: float
     high: float
+    electrode: str  # "needle" or "surface"; "any": what motor neurons do
     of: str
     source: str
 
@@ -75,10 +80,26 @@ def values_by_class(folder: Path, items: Items) -> dict[str, Values]:
     found: dict[str, Values] = {}
     for _, row in done_rows(folder, items):
         if row is not None:
-            item = row["item"]
-            name = " ".join(filter(None, (item["scenario"], item["variant"])))
-            add(found.setdefault(name, {}), row["descriptors"])
+            add(found.setdefault(_class_of(row), {}), row["descriptors"])
     return found
+
+
+def classes_on_the_skin(folder: Path, items: Items) -> set[str]:
+    """Return the classes whose first item is recorded on the skin."""
+    first: dict[str, int] = {}
+    for _, row in done_rows(folder, items):
+        if row is not None:
+            first.setdefault(_class_of(row), row["item"]["index"])
+    return {name for name, index in first.items() if _is_on_the_skin(items, items[index])}
+
+
+def _is_on_the_skin(items: Items, item: Item) -> bool:
+    scenario, _ = scenario_of(items.source_of(item), item)
+    return scenario.electrode.kind in SURFACE_KINDS
+
+
+def _class_of(row: Row) -> str:
+    return " ".join(filter(None, (row["item"]["scenario"], row["item"]["variant"])))
 
 
 def add(values: Values, descriptors: Mapping[str, float | None]) -> None:

@@ -33,7 +33,7 @@ from emgsim.physiology.surface.montage import (
     recording_channels,
 )
 from emgsim.physiology.surface.muaps import surface_muap_uv
-from emgsim.physiology.surface.placement import conductor_of, must_fit
+from emgsim.physiology.surface.placement import conductor_of
 from emgsim.physiology.voices import STOP_OVER_BAND, Sampling, last_s
 from emgsim.recording import Channel
 
@@ -71,17 +71,18 @@ class Skin:
     Raises
     ------
     ValueError
-        If electrode, limb and muscle do not fit each other.
+        If the muscle does not fit into the limb, or no channel has all its pads.
     """
 
     def __init__(
         self, electrode: SurfaceKind, muscle: Muscle, healthy: Muscle, slowest: float
     ) -> None:
-        must_fit(electrode, muscle)
         self._muscle, self._slowest = muscle, slowest
         self._montage = crowding(healthy) * montage_matrix(electrode)
         conductor = conductor_of(electrode, muscle)
-        self._field = lead_field(conductor, pads_of(electrode), [_outline(muscle)])
+        self._field = lead_field(
+            conductor, pads_of(electrode), [_outline(muscle)], electrode.tilt_deg
+        )
         up_mm = muscle.radius_mm + conductor.layers.cover_mm
         self.channels: tuple[Channel, ...] = tuple(
             replace(channel, position_mm=(float(across), float(up_mm), float(along)))

@@ -209,7 +209,7 @@ def _listening(
     if not isinstance(scenario.electrode, SkinElectrode):
         return NeedleListening(scenario, patient, fibre_truth=fibre_truth)
     with blaming(scenario):
-        return SurfaceListening(scenario.electrode, patient)
+        return SurfaceListening(scenario.electrode, patient, scenario.neighbours)
 
 
 def _epochs(scenario: Scenario, patient: Patient) -> Iterator[Epoch]:

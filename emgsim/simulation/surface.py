@@ -2,27 +2,33 @@
 
 A discharge always sounds the same there: jitter is as nothing to potentials that last milliseconds,
 and fibres that block are missing with their probability. Fibrillations and end-plate activity do
-not reach the skin. In a long effort fibres slow down, and their potentials last longer.
+not reach the skin. In a long effort fibres slow down, and their potentials last longer. Muscles
+beside the patient's own are heard through the same skin: crosstalk is simulated, not added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from emgsim.physiology.discharges import STEP_S, Epoch
+from emgsim.physiology.discharges import STEP_S, Epoch, discharge_epochs
 from emgsim.physiology.fibres import UnitFibres
 from emgsim.physiology.mixing import Mixer, Muap
+from emgsim.physiology.parameters import Pool
 from emgsim.physiology.parameters.surface import SurfaceKind
 from emgsim.physiology.patient import Patient
+from emgsim.physiology.pool import thresholds
 from emgsim.physiology.skin import Heard as Potential
 from emgsim.physiology.skin import Skin, muap_of
+from emgsim.physiology.surface.placement import must_fit
 from emgsim.physiology.voices import STOP_OVER_BAND
 from emgsim.recording import MotorUnit
+from emgsim.scenario import Neighbour
+from emgsim.seeds import stream
 from emgsim.simulation.heard import Heard, motor_unit
 
 Floats = NDArray[np.float64]
@@ -37,12 +43,67 @@ class SurfaceListening:
     ----------
     electrode, patient
         What listens to whom.
+    neighbours
+        Muscles beside the patient's own, which the electrodes hear too.
 
     Raises
     ------
     ValueError
-        If electrode, limb and muscle do not fit each other.
+        If electrode, limb and muscles do not fit each other.
     """
+
+    def __init__(
+        self, electrode: SurfaceKind, patient: Patient, neighbours: Sequence[Neighbour] = ()
+    ) -> None:
+        must_fit(electrode, patient.muscle)
+        self._own = _MuscleListening(electrode, patient)
+        self._others: list[_Other] = []
+        first_id = patient.muscle.pool.n_units
+        for number, neighbour in enumerate(neighbours):
+            self._others.append(_other(neighbour, number, first_id, electrode, patient))
+            first_id += neighbour.muscle.pool.n_units
+        self.channels = self._own.channels
+
+    @property
+    def hears_units(self) -> bool:
+        """Whether a motor neuron of the patient's own muscle has discharged."""
+        return self._own.hears_units
+
+    def wanted_s(self, end_sample: int) -> float:
+        """Return up to which time discharges must be known before a sample is complete."""
+        return max(one.wanted_s(end_sample) for one in self._listenings)
+
+    def discharge(self, epoch: Epoch) -> None:
+        """Take the discharges of an epoch, and let the neighbours go through their own."""
+        self._own.discharge(epoch)
+        for other in self._others:
+            meanwhile = next(other.epochs, None)  # as long as the patient's, until its effort ends
+            if meanwhile is not None:
+                other.listening.discharge(_until(epoch.end_s, meanwhile))
+
+    def sound(self, samples_uv: Floats, first_sample: int) -> None:
+        """Add what is heard to a block ``(n_samples, n_channels)``."""
+        for listening in self._listenings:
+            listening.sound(samples_uv, first_sample)
+
+    def heard(self, threshold: Floats, until_s: float) -> Heard:
+        """Return the truth until a time; ``threshold`` is that of each unit of the pool.
+
+        Units of neighbours have ids beyond the pool's.
+        """
+        del until_s  # a surface electrode stays where it is
+        units = [*self._own.units(threshold)]
+        for other in self._others:
+            units += (replace(unit, id=other.first_id + unit.id) for unit in other.units())
+        return Heard(units=tuple(units))
+
+    @property
+    def _listenings(self) -> list[_MuscleListening]:
+        return [self._own, *(other.listening for other in self._others)]
+
+
+class _MuscleListening:
+    """What the electrodes hear of one muscle."""
 
     def __init__(self, electrode: SurfaceKind, patient: Patient) -> None:
         self._patient = patient
@@ -112,12 +173,8 @@ class SurfaceListening:
         """Add what is heard to a block ``(n_samples, n_channels)``."""
         self._mixer.sound(samples_uv, first_sample)
 
-    def heard(self, threshold: Floats, until_s: float) -> Heard:
-        """Return the truth until a time; ``threshold`` is that of each unit of the pool."""
-        del until_s  # a surface electrode stays where it is
-        return Heard(units=tuple(self._units(threshold)))
-
-    def _units(self, threshold: Floats) -> Iterator[MotorUnit]:
+    def units(self, threshold: Floats) -> Iterator[MotorUnit]:
+        """Yield the truth of each unit that has discharged; ``threshold`` is of all the pool's."""
         for order, times_s in sorted(self._times_s.items()):
             first, muap_uv = _mean(self._muaps[order])
             loudest = int(np.argmax(np.ptp(muap_uv, axis=0)))  # as a decomposition tells times
@@ -125,6 +182,46 @@ class SurfaceListening:
                 self._patient, order, float(threshold[order]), first, muap_uv, told_by=loudest
             )
             yield replace(unit, discharge_times_s=np.concatenate(times_s))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Other:
+    """A neighbour: what is heard of it, and what its motor neurons are going to do."""
+
+    listening: _MuscleListening
+    epochs: Iterator[Epoch]
+    pool: Pool
+    first_id: int  # what its units' numbers, from 1, are added to
+
+    def units(self) -> Iterator[MotorUnit]:
+        """Yield the truth of each unit that has discharged."""
+        return self.listening.units(thresholds(self.pool) / self.pool.maximal_excitation)
+
+
+def _other(
+    neighbour: Neighbour, number: int, first_id: int, electrode: SurfaceKind, patient: Patient
+) -> _Other:
+    """Return a neighbour under the patient's fat, as far from the electrode as it lies."""
+    muscle = neighbour.muscle.model_copy(update={"fat_mm": patient.muscle.fat_mm})
+    from_there = electrode.model_copy(
+        update={
+            "centre_across_mm": electrode.centre_across_mm - neighbour.across_mm,
+            "centre_z_mm": electrode.centre_z_mm - neighbour.along_mm,
+        }
+    )
+    seed = int(stream(patient.seed, "neighbours", number).integers(2**32))
+    other = Patient(muscle=muscle, electrode=from_there, sampling=patient.sampling, seed=seed)
+    return _Other(
+        listening=_MuscleListening(from_there, other),
+        epochs=discharge_epochs(muscle.pool, neighbour.phases, seed),
+        pool=muscle.pool,
+        first_id=first_id,
+    )
+
+
+def _until(end_s: float, epoch: Epoch) -> Epoch:
+    """Return an epoch without the discharges after a time: the recording may have been cut."""
+    return replace(epoch, trains=[times_s[times_s < end_s] for times_s in epoch.trains])
 
 
 def _in_the_mean(fibres: UnitFibres) -> UnitFibres:

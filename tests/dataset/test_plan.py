@@ -245,10 +245,11 @@ def test_a_plan_with_its_files_filled_in_is_refused_as_a_file(write: Callable[[s
 
 
 def test_the_examples_load() -> None:
-    """The dataset of the docs: both scenarios, its parameters, its splits."""
-    plan = load_plan(Path(__file__).parents[2] / "examples" / "dataset_needle.toml")
-    assert isinstance(plan, Plan)
-    assert len(Items(plan)) == 32
+    """The datasets of the docs: their scenarios, their parameters, their splits."""
+    for name, n_items in {"needle": 32, "surface": 2}.items():
+        plan = load_plan(Path(__file__).parents[2] / "examples" / f"dataset_{name}.toml")
+        assert isinstance(plan, Plan)
+        assert len(Items(plan)) == n_items
 
 
 DOCS = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text()

@@ -1,4 +1,4 @@
-"""Items of a dataset, fabricated: a needle's and an array's, with gaps, stems and odd rates."""
+"""Items of a dataset, fabricated: of needle, array and grid; with gaps, stems and odd rates."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ ARRAY = {
     "kind": "thin_film", "n_contacts": 8, "pitch_mm": 0.5, "contact_length_mm": 0.04,
     "contact_width_mm": 0.14, "montage": "monopolar", "tip": {}, "moves": [], "seek": None,
 }  # fmt: skip
-SURFACE = {"kind": "surface"}
+SURFACE = {
+    "kind": "surface_grid", "rows": 4, "columns": 2, "pitch_mm": 4.0, "pad_mm": 2.0,
+    "centre_z_mm": 20.0, "montage": "monopolar", "noise_uv": 1.0, "lead_off": [],
+}  # fmt: skip
 
 
 def channels_of(electrode: Mapping[str, Any]) -> tuple[Channel, ...]:

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emgsim.dataset.export.bids import write_bids
+from emgsim.dataset.export.electrodes import electrode_keys
 from emgsim.errors import InputError
 from emgsim.files.reading import read_recording
-from emgsim.recording import Recording
+from emgsim.recording import Channel, Recording
 
 from .conftest import MADE
-from .making import HEAD, NEEDLE, item_of, made_of, recording_of
+from .making import HEAD, NEEDLE, SURFACE, item_of, made_of, recording_of
 
 LSB_UV = 12_000 / (2**23 - 1)
 
@@ -135,9 +137,55 @@ def test_a_needle_has_the_keys_proposed_for_it(tree: Path) -> None:
     assert table["ElectrodeSurfaceArea"] == pytest.approx(0.0683, abs=1e-4)  # an ellipse, mm2
     assert {"CannulaMaterial", "InsulatorMaterial", "SterilizationMethod"} <= table.keys()
     assert table["PowerLineFrequency"] == 50.0
-    surface = json.loads(path_of(tree, "0003", "clean", "emg.json").read_text())
-    assert surface["EMGType"] == "surface"
-    assert "CannulaDiameter" not in surface
+
+
+def test_a_grid_has_the_keys_that_a_grid_needs(tree: Path) -> None:
+    """Distance and surface of its pads, how it was placed, one reference; nothing of a needle."""
+    table = json.loads(path_of(tree, "0003", "clean", "emg.json").read_text())
+    assert (table["EMGType"], table["ElectrodeType"]) == ("surface", "surface grid")
+    assert (table["InterelectrodeDistance"], table["EMGReference"]) == (4.0, "remote")
+    assert table["ElectrodeSurfaceArea"] == pytest.approx(3.1416, abs=1e-4)  # 2 mm across
+    assert table["EMGPlacementScheme"] == "Measured"
+    for words in ("4 rows along the fibres, 2 columns", "20 mm along the fibres from the centre"):
+        assert words in table["EMGPlacementSchemeDescription"]
+    assert "CannulaDiameter" not in table
+    rows = path_of(tree, "0003", "clean", "electrodes.tsv").read_text().splitlines()
+    assert len(rows) == 1 + 8  # each channel is a pad
+    table = json.loads((tree / "space-muscle_coordsystem.json").read_text())
+    assert "measured along the skin" in table["EMGCoordinateSystemDescription"]
+
+
+def test_a_distance_that_is_two_is_left_to_the_table() -> None:
+    """Rows 8 mm and columns 4 mm apart have no single distance."""
+    assert "InterelectrodeDistance" not in electrode_keys({**SURFACE, "pitch_mm": (8.0, 4.0)})
+    assert electrode_keys({"kind": "belly_tendon", "apart_mm": 35})["InterelectrodeDistance"] == 35
+
+
+def test_the_pads_of_differences_stand_beside_their_channels(tmp_path: Path) -> None:
+    """Two rows of two pads make two channels, in the middle of their pads."""
+    channels = tuple(
+        Channel(name=f"surface 1.{k + 1}", kind="surface_grid", reference=f"surface 2.{k + 1}",
+                position_mm=(4.0 * k - 2, 25.0, 20.0))
+        for k in range(2)
+    )  # fmt: skip
+    recording = Recording(samples_uv=np.ones((100, 2)), rate_hz=1000.0, channels=channels)
+    made = made_of(SURFACE, recordings={"clean": recording})
+    electrode = {**SURFACE, "rows": 2, "montage": "single_differential"}
+    made = replace(made, scenario={**made.scenario, "electrode": electrode})
+    write_bids(tmp_path, HEAD, made)
+    (tmp_path / "dataset_description.json").write_text("{}")
+    rows = path_of(tmp_path, "0001", "clean", "electrodes.tsv").read_text().splitlines()[1:]
+    assert rows == [
+        "surface 1.1\t-2.0\t25.0\t20.0\tmuscle\tsurface grid",
+        "surface 1.2\t2.0\t25.0\t20.0\tmuscle\tsurface grid",
+        "pad 1.1\t-2.0\t25.0\t18.0\tmuscle\tpad",
+        "pad 1.2\t2.0\t25.0\t18.0\tmuscle\tpad",
+        "pad 2.1\t-2.0\t25.0\t22.0\tmuscle\tpad",
+        "pad 2.2\t2.0\t25.0\t22.0\tmuscle\tpad",
+    ]
+    assert read_recording(path_of(tmp_path, "0001", "clean"))[0].channels == channels
+    table = json.loads(path_of(tmp_path, "0001", "clean", "emg.json").read_text())
+    assert table["EMGReference"] == "Of each channel its own"
 
 
 def test_electrodes_stand_where_the_simulation_has_them(tree: Path) -> None:

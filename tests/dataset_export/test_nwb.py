@@ -11,7 +11,7 @@ import pytest
 
 from emgsim.dataset.export.nwb import write_nwb
 
-from .making import ARRAY, HEAD, made_of
+from .making import ARRAY, HEAD, SURFACE, made_of
 
 pynwb = pytest.importorskip("pynwb", reason="pynwb is not installed (extra nwb)")
 
@@ -35,6 +35,25 @@ def test_an_item_survives(tmp_path: Path) -> None:
         assert file.subject.age == "P44Y"
         assert len(file.epochs) == 2
         assert len(json.loads(file.notes)["events"]) == 2
+
+
+def test_contacts_lie_where_they_are_in_the_muscle(tmp_path: Path) -> None:
+    """Micrometres by the axes that the group tells; where they are not known, not a number."""
+    made = made_of(SURFACE)
+    device = made.recordings["device"]
+    lost = replace(
+        device, channels=tuple(replace(c, position_mm=None) for c in device.channels)
+    )
+    made = replace(made, recordings={**made.recordings, "device": lost})
+    write_nwb(tmp_path / "x.nwb", HEAD, made)
+    with pynwb.NWBHDF5IO(str(tmp_path / "x.nwb"), "r") as io:
+        file = io.read()
+        rows = file.acquisition["recording_clean"].electrodes.to_dataframe()
+        own_um = 1e3 * np.array([c.position_mm for c in made.recordings["clean"].channels])
+        np.testing.assert_allclose(rows[["rel_x", "rel_y", "rel_z"]], own_um)
+        assert "z along its fibres" in rows["group"].iloc[0].description
+        unknown = file.acquisition["recording_device"].electrodes.to_dataframe()
+        assert unknown["rel_x"].isna().all()
 
 
 def test_an_item_without_units_or_age_is_a_file(tmp_path: Path) -> None:

@@ -56,6 +56,9 @@ def test_samples_survive(shard: Path) -> None:
             assert np.nanmax(np.abs(example.samples_uv - own.samples_uv)) < 0.0051
             assert example.labels == made.labels
             assert example.parameters == made.item.parameters
+            assert example.channels == tuple(c.name for c in own.channels)
+            places_mm = [c.position_mm for c in own.channels]
+            np.testing.assert_allclose(example.places_mm, places_mm, rtol=1e-6)
 
 
 def test_the_truth_survives(shard: Path) -> None:

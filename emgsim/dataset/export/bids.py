@@ -18,7 +18,7 @@ import numpy as np
 
 from emgsim.dataset.export.bdf import labels_of, write_bdf
 from emgsim.dataset.export.bids_head import finish_bids
-from emgsim.dataset.export.electrodes import electrode_keys
+from emgsim.dataset.export.electrodes import electrode_keys, pad_places_mm
 from emgsim.dataset.export.tables import ABSENT, write_json, write_tsv
 from emgsim.dataset.made import DatasetHead, Item, Made
 from emgsim.errors import InputError
@@ -121,7 +121,7 @@ def _recording_files(
         ],
     )
     if _is_placed(recording):
-        places = list(_electrodes(labels, recording))
+        places = [*_electrodes(labels, recording), *_pads(made, recording)]
         yield write_tsv(_beside(stem, "electrodes.tsv"), ELECTRODE_COLUMNS, places)
     rows = [*_gaps(recording), *_events(made.truth, recording)]
     rows.sort(key=lambda row: (row["onset"], row["trial_type"]))
@@ -129,14 +129,14 @@ def _recording_files(
 
 
 def _sidecar(head: DatasetHead, made: Made, name: str, recording: Recording) -> dict[str, Any]:
-    references = sorted({channel.reference or ABSENT for channel in recording.channels})
+    references = {channel.reference or ABSENT for channel in recording.channels}
     mains = [a for a in made.scenario.get("artefacts", ()) if a.get("kind") == "mains"]
     return {
         "TaskName": made.item.scenario,
         "TaskDescription": made.scenario.get("title", ABSENT),
         "EMGPlacementScheme": "Measured" if _is_placed(recording) else "Other",
         "EMGPlacementSchemeDescription": "Placed by the simulation.",
-        "EMGReference": ", ".join(references),
+        "EMGReference": references.pop() if len(references) == 1 else "Of each channel its own",
         "EMGGround": ABSENT,
         "EMGChannelCount": len(recording.channels),
         "SamplingFrequency": recording.rate_hz,
@@ -151,7 +151,7 @@ def _sidecar(head: DatasetHead, made: Made, name: str, recording: Recording) -> 
         "SoftwareVersions": _version(),
         "SignalPath": name,
         "DatasetVersion": head.version,
-        **electrode_keys(made.scenario.get("electrode", {})),
+        **electrode_keys(made.scenario["electrode"]),
     }
 
 
@@ -185,6 +185,17 @@ def _electrodes(labels: Sequence[str], recording: Recording) -> Iterator[dict[st
         place = dict(zip("xyz", channel.position_mm or (), strict=True))
         kind = channel.kind.replace("_", " ")
         yield {"name": label, **place, "coordinate_system": SPACE, "type": kind}
+
+
+def _pads(made: Made, recording: Recording) -> Iterator[dict[str, Any]]:
+    """Yield the pads of a surface electrode, unless each channel stands for one of them."""
+    pads_mm = pad_places_mm(made.scenario["electrode"])
+    if len(pads_mm) == len(made.recordings["clean"].channels):
+        return
+    for name, (along_mm, across_mm) in pads_mm.items():
+        _, up_mm, _ = recording.channels[0].position_mm or (0.0, 0.0, 0.0)
+        place = {"x": across_mm, "y": up_mm, "z": along_mm}
+        yield {"name": name, **place, "coordinate_system": SPACE, "type": "pad"}
 
 
 def _gaps(recording: Recording) -> Iterator[dict[str, Any]]:

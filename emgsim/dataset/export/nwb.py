@@ -1,14 +1,17 @@
 """One item as a file of Neurodata Without Borders (extra ``nwb``).
 
 Each recording is an ``ElectricalSeries`` in counts, the truth's discharges are the ``Units``, its
-events the epochs. NWB's best practices keep ``ElectricalSeries`` for neural signals (nwbinspector
-issue 579, open, proposes all bioelectric ones); there is no EMG extension yet. Files of one item
-differ from one writing to the next: NWB gives every object a random identity.
+events the epochs. Where contacts lie is in ``rel_x``, ``rel_y`` and ``rel_z``, as ``x`` and its kin
+are of a brain: in micrometres, as NWB counts them, by the axes that the electrode group tells.
+NWB's best practices keep ``ElectricalSeries`` for neural signals (nwbinspector issue 579, open,
+proposes all bioelectric ones); there is no EMG extension yet. Files of one item differ from one
+writing to the next: NWB gives every object a random identity.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +19,15 @@ from typing import Any
 
 import numpy as np
 
+from emgsim.dataset.export.electrodes import COORDINATES
 from emgsim.dataset.made import DatasetHead, Made
 from emgsim.errors import UsageError
-from emgsim.recording import Recording
+from emgsim.recording import Channel, Recording
 
 VOLTS_PER_COUNT = 1e-8  # 10 nV
 BEGINS = datetime(2000, 1, 1, tzinfo=UTC)  # nobody was recorded, and a file must have a date
 
+UNKNOWN_MM = (math.nan, math.nan, math.nan)
 ADULT = "P18Y/"  # 18 years or more: what a scenario without an age simulates
 
 
@@ -105,12 +110,19 @@ def _add_recording(file: Any, made: Made, name: str, recording: Recording) -> No
     kind = recording.channels[0].kind.replace("_", " ")
     device = file.create_device(name=f"{name} electrode", description=f"{kind}, simulated")
     group = file.create_electrode_group(
-        name=f"{name} electrodes", description=kind, location=_muscle(made), device=device
+        name=f"{name} electrodes",
+        description=f"{kind}. {COORDINATES['EMGCoordinateSystemDescription']}",
+        location=_muscle(made),
+        device=device,
     )
     first = 0 if file.electrodes is None else len(file.electrodes)
+    is_placed = any(c.position_mm for r in made.recordings.values() for c in r.channels)
     for channel in recording.channels:
         file.add_electrode(
-            group=group, location=_muscle(made), reference=channel.reference or "unknown"
+            group=group,
+            location=_muscle(made),
+            reference=channel.reference or "unknown",
+            **(_place_um(channel) if is_placed else {}),
         )
     rows = list(range(first, first + len(recording.channels)))
     counts = np.rint(recording.samples_uv * (1e-6 / VOLTS_PER_COUNT))
@@ -131,6 +143,11 @@ def _add_recording(file: Any, made: Made, name: str, recording: Recording) -> No
             conversion=VOLTS_PER_COUNT,
         )
     )
+
+
+def _place_um(channel: Channel) -> dict[str, float]:
+    place_mm = channel.position_mm or UNKNOWN_MM
+    return {f"rel_{axis}": 1e3 * mm for axis, mm in zip("xyz", place_mm, strict=True)}
 
 
 def _muscle(made: Made) -> str:

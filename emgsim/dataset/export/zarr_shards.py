@@ -38,7 +38,7 @@ UNIT_FIELDS = (
 )  # fmt: skip
 INDEX_COLUMNS = (
     "item", "id", "recording", "first_sample", "n_samples", "rate_hz", "start_s", "channels",
-    "subject", "split", "scenario", "seed", "pair", "variant", "parameters", "labels",
+    "places_mm", "subject", "split", "scenario", "seed", "pair", "variant", "parameters", "labels",
 )  # fmt: skip
 Counts = NDArray[np.int32]
 
@@ -276,6 +276,7 @@ def _row(made: Made, name: str, recording: Recording, first_sample: int) -> dict
         "rate_hz": recording.rate_hz,
         "start_s": recording.start_s,
         "channels": _json([channel.name for channel in recording.channels]),
+        "places_mm": _json([channel.position_mm for channel in recording.channels]),
         "parameters": _json(dict(item.parameters)),
         "labels": _json(dict(made.labels)),
         **{key: getattr(item, key) for key in
@@ -283,7 +284,7 @@ def _row(made: Made, name: str, recording: Recording, first_sample: int) -> dict
     }  # fmt: skip
 
 
-def _json(value: Mapping[str, Any] | Sequence[str]) -> str:
+def _json(value: Mapping[str, Any] | Sequence[Any]) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 

@@ -26,14 +26,16 @@ class SkinElectrode(Parameters):
 
     Their centre lies ``centre_z_mm`` along the fibres from the centre of the end-plate band, and
     ``centre_across_mm`` aside of the line above the muscle's middle, measured on the skin.
-    ``angle_deg`` turns the electrode's long axis from the fibres' +z to the across direction. The
-    muscle's own layer of fat is `Muscle.fat_mm`.
+    ``angle_deg`` turns the electrode's long axis from the fibres' +z to the across direction.
+    ``tilt_deg`` is how steeply the fibres below dive into the depth towards +z. The muscle's own
+    layer of fat is `Muscle.fat_mm`.
     """
 
     pad_mm: float = Field(10.0, gt=0, le=50)
     centre_z_mm: float = Field(20.0, ge=-500, le=500)
     centre_across_mm: float = Field(0.0, ge=-500, le=500)
     angle_deg: float = Field(0.0, ge=-180, le=180)
+    tilt_deg: float = Field(0.0, ge=-20, le=20)  # as steep as pennate muscles are below a pad [S]
     conductor: Literal["plane", "cylinder"] = "plane"
     skin_mm: float = Field(1.0, ge=0.1, le=5)  # 0.8-2 [R]
     sigma_skin_s_m: float = Field(1.0, gt=0, le=5)  # wet [R]; dry 4e-4, Lowery 2002 [M]
