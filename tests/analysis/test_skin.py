@@ -260,6 +260,8 @@ def test_a_gap_keeps_its_place_when_a_fast_recording_is_slowed() -> None:
         values(whole, "surface.mnf_hz"), rel=0.05
     )
     assert values(found, "surface.mnf_hz") != values(whole, "surface.mnf_hz")
+    for rms_uv in values(found, "surface.rms_uv"):  # silence in the gap's place would lower it
+        assert rms_uv == pytest.approx(30.0, rel=0.05)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

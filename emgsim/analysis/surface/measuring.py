@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 Row = dict[str, Any]  # "id", "value", "unit", "low", "high", "onset_s", "offset_s"
 
 SHORTEST_S = 0.5  # of a contraction that is measured
+LEAST_PRESENT = 0.5  # share of a contraction's samples that must have arrived
 FEWEST_ALONG = 3  # channels, for a velocity
 
 
@@ -104,17 +105,24 @@ def _measured(
     """Yield the rows of one contraction."""
     channel = _median_channel(work_uv)
     one_uv = work_uv[:, channel]
-    rest_of_one = None if rest_uv is None else rest_uv[:, channel]
-    whole = amplitudes(one_uv, rate_hz, window_s=one_uv.size / rate_hz, rest_uv=rest_of_one)
-    if whole:
-        yield from _row("surface.rms_uv", whole[0].rms_uv, "uV")
-        yield from _row("surface.arv_uv", whole[0].arv_uv, "uV")
+    rest_of_one = None if rest_uv is None else _present(rest_uv[:, channel])
+    present_uv = _present(one_uv)
+    if present_uv.size > LEAST_PRESENT * one_uv.size:
+        window_s = present_uv.size / rate_hz
+        (whole,) = amplitudes(present_uv, rate_hz, window_s=window_s, rest_uv=rest_of_one)
+        yield from _row("surface.rms_uv", whole.rms_uv, "uV")
+        yield from _row("surface.arv_uv", whole.arv_uv, "uV")
     middles = spectrum(one_uv, rate_hz, mains_hz=mains_hz)
     yield from _row("surface.mnf_hz", middles.mean_hz, "Hz")
     yield from _row("surface.mdf_hz", middles.median_hz, "Hz")
     if along_mm is not None and along_mm.size >= FEWEST_ALONG:
         found = velocity(work_uv, rate_hz, along_mm)
         yield from _row("surface.velocity_m_s", found.velocity_m_s, "m/s")
+
+
+def _present(samples_uv: Floats) -> Floats:
+    """Return the samples that arrived, one after the other: an amplitude asks for no more."""
+    return samples_uv[np.isfinite(samples_uv)]
 
 
 def _median_channel(work_uv: Floats) -> int:

@@ -60,14 +60,25 @@ def test_the_channel_is_that_of_the_median_rms(waves) -> None:
 
 
 def test_what_is_not_known_has_no_row(waves) -> None:
-    """A missing sample takes the amplitude, noise the velocity."""
+    """Noise has no velocity, and what has lost most of its samples no amplitude."""
     samples = recorded(waves)
-    samples[round(3 * RATE_HZ), :] = np.nan
+    samples[round(2.5 * RATE_HZ) : round(4.2 * RATE_HZ), :] = np.nan
     ids = [row["id"] for row in surface_measures(samples, RATE_HZ, 10.0, EVENTS)]
     assert ids == ["surface.mnf_hz", "surface.mdf_hz"]
     noise = np.random.default_rng(1).standard_normal(samples.shape)
     rows = surface_measures(noise, RATE_HZ, 10.0, EVENTS, along_mm=ALONG_MM)
     assert "surface.velocity_m_s" not in {row["id"] for row in rows}
+
+
+def test_a_lost_sample_costs_no_amplitude(waves) -> None:
+    """A device that loses one of six thousand is as loud as before."""
+    samples = recorded(waves)
+    whole = surface_measures(samples, RATE_HZ, 10.0, EVENTS)
+    samples[[round(RATE_HZ), round(3 * RATE_HZ)], :] = np.nan
+    found = surface_measures(samples, RATE_HZ, 10.0, EVENTS)
+    for row, before in zip(found[:2], whole[:2], strict=True):
+        assert row["id"] == before["id"]
+        assert row["value"] == pytest.approx(before["value"], rel=0.01)
 
 
 def test_no_contraction_has_no_rows_and_bad_shapes_are_refused(waves) -> None:
