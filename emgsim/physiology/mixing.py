@@ -26,7 +26,7 @@ Voice = tuple[int, ...]  # whatever tells one from the others
 
 TAPS = 10  # of the window, in points of the trains' grid; each gives a digit
 ONCE = 0.28  # share of the sampling rate that a grid as fine as the samples holds well enough
-WINDOWS = 32  # in a stretch: products of matrices cost less than as many of vectors
+WINDOWS = 16  # in a stretch: products of matrices cost less than as many of vectors
 LEAST_WINDOW = 256  # samples
 QUADRATURE = 60  # points, for the window's spectrum: exact to rounding
 
