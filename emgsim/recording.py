@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+# Kinds of a `Channel` that lies on the skin
+SURFACE_KINDS = ("surface_bipolar", "belly_tendon", "surface_grid", "surface_pads")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Channel:

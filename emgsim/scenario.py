@@ -50,6 +50,7 @@ from emgsim.physiology.parameters.surface import (
     SurfaceGrid,
     SurfacePads,
 )
+from emgsim.recording import SURFACE_KINDS
 from emgsim.shipped import PACKAGE, find
 from emgsim.verdict import Limit, requirement_ids
 
@@ -63,7 +64,6 @@ IN_PLACE_OF_A_NAME = {
 }
 NEEDLE_BAND_HZ = 10_000.0  # the standard upper limit of needle EMG; IFCN 2020
 HIGHEST_OF_RATE = 0.45  # the rest up to half the rate is left to the anti-alias filter
-SURFACE_KINDS = ("surface_bipolar", "belly_tendon", "surface_grid", "surface_pads")
 SURFACE_ACQUISITION = {"rate_hz": 2048.0, "highest_hz": 500.0}  # of the usual grid amplifier [R]
 
 

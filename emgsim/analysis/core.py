@@ -19,13 +19,12 @@ from emgsim.analysis.jitter import jitter_pairs
 from emgsim.analysis.plan import NeedlePlan, Plan, SurfacePlan
 from emgsim.analysis.quality import require_analysable
 from emgsim.analysis.quantification import QuantifiedMuap, quantified
-from emgsim.analysis.skin import KINDS as SKIN_KINDS
 from emgsim.analysis.skin import analyse_surface
 from emgsim.analysis.stretches import analyse_stretches, runs_at_rest
 from emgsim.analysis.trains import train_measures
 from emgsim.errors import NotAnalysableError
 from emgsim.measures import SLOWEST_RATE_HZ
-from emgsim.recording import Event, Findings, FoundUnit, Recording
+from emgsim.recording import SURFACE_KINDS, Event, Findings, FoundUnit, Recording
 from emgsim.seeds import stream
 
 Floats = NDArray[np.float64]
@@ -132,7 +131,7 @@ def _channels_and_reason(
 
 def _is_on_skin(recording: Recording) -> bool:
     """Tell whether the first channel is a surface electrode by its kind."""
-    return bool(recording.channels) and recording.channels[0].kind in SKIN_KINDS
+    return bool(recording.channels) and recording.channels[0].kind in SURFACE_KINDS
 
 
 def _needles(recording: Recording) -> list[int]:

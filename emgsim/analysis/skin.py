@@ -14,7 +14,7 @@ from scipy import signal
 from emgsim.analysis.conditioning import bridged
 from emgsim.analysis.onset import onsets
 from emgsim.analysis.plan import Step, SurfacePlan
-from emgsim.analysis.quality import clipped_share
+from emgsim.analysis.quality import MOST_CLIPPED, clipped_share
 from emgsim.analysis.separation.decomposition import SurfaceUnit, decompose_surface
 from emgsim.analysis.surface.amplitude import envelope_uv
 from emgsim.analysis.surface.fatigue import fatigue
@@ -27,17 +27,15 @@ from emgsim.analysis.surface.measuring import surface_measures
 from emgsim.analysis.surface.velocity import differential
 from emgsim.analysis.trains import train_measures
 from emgsim.errors import NotAnalysableError
-from emgsim.recording import Event, Findings, FoundUnit, Gap, Recording
+from emgsim.recording import SURFACE_KINDS, Event, Findings, FoundUnit, Gap, Recording
 
 Floats = NDArray[np.float64]
 Row = dict[str, Any]  # "id", "value", "unit", "low", "high", "onset_s", "offset_s"
 
-KINDS = ("surface_bipolar", "belly_tendon", "surface_grid", "surface_pads")
 LOWEST_RATE_HZ = 950.0  # the band reaches up to 450 Hz
 ENOUGH_HZ, SLOW_BAND = 2_000.0, 0.4  # faster recordings are read at 2-4 kHz, up to 0.4 of it
 SHORTEST_S = 1.0
 LEAST_S = 0.5  # of an event that is measured
-MOST_CLIPPED = 0.001  # share of samples that stand still at an extreme
 GRID = 16  # channels from which on motor units are looked for
 LONG_S = 20.0  # a contraction in which fatigue is looked for
 GAP_S, BURST_S = 0.3, 0.3  # shorter ones are closed, or are no contraction
@@ -96,7 +94,7 @@ def analyse_surface(recording: Recording, plan: SurfacePlan) -> Findings:
 
 def _of_skin(recording: Recording) -> Recording:
     """Return the channels that are on the skin by their kind; if none is named so, all."""
-    named = [k for k, channel in enumerate(recording.channels) if channel.kind in KINDS]
+    named = [k for k, channel in enumerate(recording.channels) if channel.kind in SURFACE_KINDS]
     return _of_channels(recording, named) if named else recording
 
 

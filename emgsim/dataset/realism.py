@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from emgsim.analysis.interference import turns
 from emgsim.dataset.made import Made
-from emgsim.recording import Recording, Truth
-from emgsim.scenario import SURFACE_KINDS
+from emgsim.recording import SURFACE_KINDS, Recording, Truth
 
 Floats = NDArray[np.float64]
 

@@ -17,7 +17,7 @@ from emgsim.dataset.made import Item
 from emgsim.dataset.making import scenario_of
 from emgsim.dataset.realism import UNITS, signal_descriptors
 from emgsim.files.reading import read_recording
-from emgsim.scenario import SURFACE_KINDS
+from emgsim.recording import SURFACE_KINDS
 
 QUANTILES = (0.05, 0.5, 0.95)
 

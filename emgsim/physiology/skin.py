@@ -34,7 +34,7 @@ from emgsim.physiology.surface.montage import (
 )
 from emgsim.physiology.surface.muaps import surface_muap_uv
 from emgsim.physiology.surface.placement import conductor_of
-from emgsim.physiology.voices import STOP_OVER_BAND, Sampling, last_s
+from emgsim.physiology.voices import Sampling, last_s
 from emgsim.recording import Channel
 
 Floats = NDArray[np.float64]
@@ -113,7 +113,7 @@ class Skin:
         own_uv = np.zeros((n, len(self.channels)))
         own_uv[lead:] = (self._montage @ pads_uv).T
         return Heard(
-            uv=_limited(own_uv, work_hz, sampling.band_hz, FINER * step),
+            uv=_limited(own_uv, work_hz, sampling, FINER * step),
             rate_hz=FINER * sampling.rate_hz,
             first_s=-lead / work_hz,
             delay_s=float(np.mean(fibres.delay_s)),
@@ -160,15 +160,10 @@ def muap_of(heard: Heard, sampling: Sampling, velocity_scale: float) -> Muap:
     return Muap(np.asarray(spline(at_s), dtype=np.float64), first)
 
 
-def _limited(uv: Floats, rate_hz: float, band_hz: float, finer: int) -> Floats:
-    """Return potentials ``(n, n_channels)`` without what lies above the band, on a finer grid.
-
-    Half a cosine from the band's edge to the stop; no delay.
-    """
+def _limited(uv: Floats, rate_hz: float, sampling: Sampling, finer: int) -> Floats:
+    """Return potentials ``(n, n_channels)`` without what lies above the band, on a finer grid."""
     n = int(fft.next_fast_len(len(uv), real=True))
-    f_hz = fft.rfftfreq(n, 1 / rate_hz)
-    share = (f_hz / band_hz - 1) / (STOP_OVER_BAND - 1)
-    gain = np.cos(np.pi / 2 * np.clip(share, 0.0, 1.0)) ** 2
+    gain = sampling.gain(fft.rfftfreq(n, 1 / rate_hz))
     spectrum = fft.rfft(uv, n, axis=0) * gain[:, None]
     fine = fft.irfft(spectrum, n * finer, axis=0) * finer
     return np.asarray(fine[: len(uv) * finer])

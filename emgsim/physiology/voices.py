@@ -54,14 +54,14 @@ class Sampling:
         return RINGING / (self.band_hz * (STOP_OVER_BAND - 1))
 
     def limited(self, waves: Floats) -> Floats:
-        """Return waves ``(n_waves, n)`` on the fine grid without what lies above the band.
-
-        Half a cosine from the band's edge to the stop; no delay.
-        """
-        f_hz = fft.rfftfreq(waves.shape[1], 1 / self.fine_hz)
-        share = (f_hz / self.band_hz - 1) / (STOP_OVER_BAND - 1)
-        gain = np.cos(np.pi / 2 * np.clip(share, 0.0, 1.0)) ** 2
+        """Return waves ``(n_waves, n)`` on the fine grid without what lies above the band."""
+        gain = self.gain(fft.rfftfreq(waves.shape[1], 1 / self.fine_hz))
         return np.asarray(fft.irfft(fft.rfft(waves, axis=1) * gain, waves.shape[1], axis=1))
+
+    def gain(self, f_hz: Floats) -> Floats:
+        """Return the band's gain at frequencies: half a cosine from its edge to the stop."""
+        share = (f_hz / self.band_hz - 1) / (STOP_OVER_BAND - 1)
+        return np.asarray(np.cos(np.pi / 2 * np.clip(share, 0.0, 1.0)) ** 2)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 Floats = NDArray[np.float64]
 
@@ -94,3 +95,9 @@ class Conductor(Protocol):
         ndarray
             Shape ``(n_depths, n_across, n_z)``, 1/mm.
         """
+
+
+def disc(kr: Floats) -> Floats:
+    """Return what a disc leaves of a wave, ``2 J1(k r) / (k r)``; 1 for a point."""
+    kr = np.maximum(kr, 1e-9)
+    return np.asarray(2.0 * special.j1(kr) / kr)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from emgsim.physiology.surface.conductor import Layers
+from emgsim.physiology.surface.conductor import Layers, disc
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -117,7 +117,7 @@ class Cylinder:
         limb = self._limb(n_orders.max(), k)
         wire = np.exp(-((WIRE_RADII * self.limb_radius_mm * k) ** 2)) / k**2 / self._conductance
         orders = np.arange(n_orders.max())
-        weight = _disc(np.hypot(k, orders[:, None] / self.limb_radius_mm) * pad_radius_mm)
+        weight = disc(np.hypot(k, orders[:, None] / self.limb_radius_mm) * pad_radius_mm)
         weight[1:] *= 2.0
         around = np.cos(np.outer(across_mm / self.limb_radius_mm, orders))
         along = np.cos(np.outer(k, z_mm))
@@ -312,9 +312,3 @@ def _share_of_k(bone: _Bone, at: _Bessel) -> Floats:
     """Return the part of K_n over that of I_n in the solution that fits the bone."""
     shrunk = _ratio_of_i(bone.surface, at) * _ratio_of_k(bone.surface, at)
     return np.asarray(bone.contrast * shrunk)
-
-
-def _disc(kr: Floats) -> Floats:
-    """Return what a disc leaves of a wave, ``2 J1(k r) / (k r)``; 1 for a point."""
-    kr = np.maximum(kr, 1e-9)
-    return np.asarray(2.0 * special.j1(kr) / kr)

@@ -19,9 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import j1
 
-from emgsim.physiology.surface.conductor import Layers
+from emgsim.physiology.surface.conductor import Layers, disc
 
 Floats = NDArray[np.float64]
 
@@ -83,7 +82,7 @@ class Plane:
         kz = _wavenumbers(np.sqrt(a) * nearest_mm + layers.cover_mm, np.abs(z_mm).max())
         k = np.hypot(kx[:, None], kz)
         ka = np.hypot(kx[:, None], np.sqrt(a) * kz)
-        skin = _skin_share(layers, k, ka) * _disc(k * pad_radius_mm)
+        skin = _skin_share(layers, k, ka) * disc(k * pad_radius_mm)
         weights = _trapezoid(kx)[:, None] * _trapezoid(kz) * 4.0 / np.pi
         below_mm = _half_space_mm(layers)
         across = np.cos(np.outer(across_mm, kx))
@@ -131,9 +130,3 @@ def _half_space_mm(layers: Layers) -> float:
     sheet = layers.sigma_fat_s_m * layers.fat_mm + layers.sigma_skin_s_m * layers.skin_mm
     mean_share = (1 + 1 / layers.anisotropy) / 2
     return max(layers.cover_mm, sheet / layers.sigma_radial_s_m * mean_share)
-
-
-def _disc(x: Floats) -> Floats:
-    """Return ``2 J1(x) / x``, what a disc hears of a wave."""
-    small = np.maximum(x, 1e-6)
-    return np.asarray(2.0 * j1(small) / small)
