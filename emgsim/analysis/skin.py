@@ -289,12 +289,8 @@ def _fatigue(
             ("rms", found.rms_uv),
             ("velocity", found.velocity_m_s),
         ):
-            slope, scale = line.slope_per_s, 6000.0 / line.initial
-            if np.isfinite(slope.value):
-                percent = Estimate(
-                    value=slope.value * scale, low=slope.low * scale, high=slope.high * scale
-                )
-                yield _row(f"fatigue.{name}_pct_per_min", percent, "%/min", step)
+            if np.isfinite(line.slope_per_s.value):
+                yield _row(f"fatigue.{name}_pct_per_min", line.relative, "%/min", step)
 
 
 # -- motor units ---------------------------------------------------------------------------------

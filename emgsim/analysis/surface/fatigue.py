@@ -10,7 +10,7 @@ windows that count for independent, from the correlation of neighbouring residua
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,15 @@ class Trend:
     @property
     def percent_per_minute(self) -> float:
         """Slope over initial value."""
-        return 6000 * self.slope_per_s.value / self.initial
+        return self.relative.value
+
+    @property
+    def relative(self) -> Estimate:
+        """Slope over initial value, percent per minute, with its interval."""
+        slope, scale = self.slope_per_s, 6000.0 / self.initial
+        return replace(
+            slope, value=slope.value * scale, low=slope.low * scale, high=slope.high * scale
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
