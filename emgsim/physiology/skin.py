@@ -83,7 +83,7 @@ class Skin:
         self._field = lead_field(
             conductor, pads_of(electrode), [_outline(muscle)], electrode.tilt_deg
         )
-        up_mm = muscle.radius_mm + conductor.layers.cover_mm
+        up_mm = muscle.flatness * muscle.radius_mm + conductor.layers.cover_mm
         self.channels: tuple[Channel, ...] = tuple(
             replace(channel, position_mm=(float(across), float(up_mm), float(along)))
             for channel, (along, across) in zip(

@@ -44,7 +44,7 @@ DISCS = (
     .replace("fat_mm = 12.0", "fat_mm = 1.0")
 )
 ONE = "subjects = 1\nstems = true\n"
-NOISE_UV = (0.7, 1.8)  # of 1 uV rms, with what half a second shows of its slow part
+NOISE_UV = (1.4, 3.6)  # of 2 uV rms, with what half a second shows of its slow part
 
 
 @pytest.fixture

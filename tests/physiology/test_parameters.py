@@ -39,6 +39,15 @@ def test_a_territory_larger_than_the_muscle_is_refused() -> None:
         Muscle(name="x", radius_mm=5.0, pool=Pool(n_units=5), fibres=fibres)
 
 
+def test_a_muscle_is_no_thicker_than_round_and_no_flatter_than_a_third() -> None:
+    """A radius of 9 mm allows 5.4 to 18 mm; left out, it is round."""
+    assert MUSCLE.flatness == 1.0
+    assert Muscle(**{**dict(MUSCLE), "thickness_mm": 9.0}).flatness == 0.5
+    for thickness_mm in (5.3, 18.1):
+        with pytest.raises(ValidationError, match=r"thickness_mm must be in 5\.4\.\.18, .* got "):
+            Muscle(**{**dict(MUSCLE), "thickness_mm": thickness_mm})
+
+
 def test_the_largest_territory_need_not_be_the_last_units() -> None:
     """A pool whose first unit is the largest is held to the same rule."""
     fibres = Fibres(per_unit_smallest=352, per_unit_largest=10, length_mm=60)

@@ -12,6 +12,7 @@ from emgsim.physiology.parameters.pool import Pool
 
 GAUSSIAN_TERRITORY_SD = 1 / math.sqrt(2 * math.log(1000))  # of its radius: 99.9 % lie inside
 FULLEST = 0.4  # share of a territory that its fibres' spacings may cover; chance stalls at 0.547
+LEAST_FLATNESS = 0.3  # three times as wide as a circle, and a third as thick [P]
 AGED_FROM_YEARS = 30.0  # the reference age of the default muscle
 AGED_TO_YEARS = 71.0  # Piasecki 2015: mean age of the older group
 
@@ -98,10 +99,15 @@ class Medium(Parameters):
 
 
 class Muscle(Parameters):
-    """A muscle of the catalogue."""
+    """A muscle of the catalogue.
+
+    Its motor units are laid out in a circle, and a needle hears a few millimetres of it. The skin
+    hears the whole muscle: there ``thickness_mm`` makes an ellipse of the circle, of like area.
+    """
 
     name: str
     radius_mm: float = Field(gt=1)  # of its cross-section, taken as a circle
+    thickness_mm: float | None = Field(None, gt=1)  # below the skin; None: the circle's diameter
     fat_mm: float = Field(0.0, ge=0, le=60)  # between muscle and skin
     temperature_c: float = Field(37.0, ge=15, le=43)  # of the muscle: velocities and jitter
     nerve: str = ""
@@ -116,6 +122,21 @@ class Muscle(Parameters):
         total = sum(self.roots.values())
         if self.roots and (min(self.roots.values()) <= 0 or abs(total - 1) > 1e-6):
             raise ValueError(f"roots must be > 0 and add up to 1, got {total:g}")
+        return self
+
+    @property
+    def flatness(self) -> float:
+        """Thickness over the diameter of a circle of the same area."""
+        return 1.0 if self.thickness_mm is None else self.thickness_mm / (2 * self.radius_mm)
+
+    @model_validator(mode="after")
+    def _is_no_thicker_than_wide(self) -> Self:
+        if not LEAST_FLATNESS <= self.flatness <= 1:
+            raise ValueError(
+                f"thickness_mm must be in {2 * LEAST_FLATNESS * self.radius_mm:g}.."
+                f"{2 * self.radius_mm:g}, for a radius_mm of {self.radius_mm:g}, "
+                f"got {self.thickness_mm:g}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -44,7 +44,7 @@ class SkinElectrode(Parameters):
     bone_radius_mm: float = Field(0.0, ge=0, le=100)  # a cylinder's, about its axis; 0: no bone
     sigma_bone_s_m: float = Field(0.02, gt=0, le=1)  # [R]
     impedance_kohm: float = Field(5.0, gt=0, le=2000)  # prepared skin 1-10, dry 50-500 [M]
-    noise_uv: float = Field(1.0, ge=0, le=50)  # rms of the contact; 1-20, Huigen 2002 [S]
+    noise_uv: float = Field(2.0, ge=0, le=50)  # rms of the contact; 1-20, Huigen 2002 [S]
     lead_off: tuple[Annotated[int, Field(ge=0)], ...] = ()  # channels, from 0, off the skin
 
     @property

@@ -59,10 +59,13 @@ class Conductor(Protocol):
     def places(self, x_mm: Floats, y_mm: Floats) -> tuple[Floats, Floats]:
         """Return how deep fibres lie under the muscle's surface, and how far aside on the skin.
 
+        Motor units are laid out in a circle. A muscle that is flatter has an ellipse of like area:
+        depths are those of the circle times its ``flatness``, and places aside over it.
+
         Parameters
         ----------
         x_mm, y_mm
-            Shape ``(n,)``: places in the muscle's cross-section.
+            Shape ``(n,)``: places in the circle.
 
         Returns
         -------

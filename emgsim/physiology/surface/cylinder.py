@@ -17,6 +17,7 @@ same amount on every millimetre. That part, ``1 / k^2`` at order 0, is added in 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -41,6 +42,9 @@ EXTRA_ORDERS = 20  # above the last, from which the downward recurrence of I_n s
 class Cylinder:
     """A limb about its bone; the muscle's circle touches the fat from within, below the pads.
 
+    A flattened muscle is a band that is wrapped round the limb: bent about its axis, in the middle
+    of the band as wide as it is.
+
     With the radius it tends to `emgsim.physiology.surface.planar.Plane`. Its fibres run along the
     axis. `pick_up` is exact within 0.02 % of its steepest change along z; the tests double what is
     cut off (`NEPERS`, `REACH`) to show it. A current must lie deeper under the pad than a sixtieth
@@ -55,6 +59,7 @@ class Cylinder:
     layers: Layers
     limb_radius_mm: float  # to the skin's surface: girth / 2 pi
     muscle_radius_mm: float  # of the circle that holds the muscle's fibres
+    flatness: float = 1.0  # of the muscle, see `Conductor.places`
     bone_radius_mm: float = 0.0  # 0: no bone
     sigma_bone_s_m: float = 0.02  # [R]
 
@@ -66,19 +71,32 @@ class Cylinder:
             )
         if not self.muscle_radius_mm > 0:
             raise ValueError(f"muscle_radius_mm must be > 0, got {self.muscle_radius_mm:g}")
-        across_mm = self.muscle_radius_mm * (2.0 if self.bone_radius_mm > 0 else 1.0)
-        least_mm = self.bone_radius_mm + across_mm + self.layers.cover_mm
+        may_hold_the_axis = self.bone_radius_mm == 0 and self.flatness == 1
+        thick_mm = self.flatness * self.muscle_radius_mm * (1.0 if may_hold_the_axis else 2.0)
+        least_mm = self.bone_radius_mm + thick_mm + self.layers.cover_mm
         if not self.limb_radius_mm >= least_mm:
             raise ValueError(
                 f"limb_radius_mm must be >= {least_mm:g}, for a muscle of radius "
                 f"{self.muscle_radius_mm:g} between a bone of radius {self.bone_radius_mm:g} and "
                 f"{self.layers.cover_mm:g} of fat and skin, got {self.limb_radius_mm:g}"
             )
+        widest_mm = math.pi * self._band_radius_mm
+        if self.flatness < 1 and not self.muscle_radius_mm / self.flatness <= widest_mm:
+            raise ValueError(
+                f"flatness must be >= {self.muscle_radius_mm / widest_mm:.3g}, or a muscle of "
+                f"radius {self.muscle_radius_mm:g} reaches all round a limb of "
+                f"{self.limb_radius_mm:g}, got {self.flatness:g}"
+            )
 
     @property
     def surface_radius_mm(self) -> float:
         """From the axis to the muscles' surface, where the fat begins."""
         return self.limb_radius_mm - self.layers.cover_mm
+
+    @property
+    def _band_radius_mm(self) -> float:
+        """From the axis to the middle of a flattened muscle."""
+        return self.surface_radius_mm - self.flatness * self.muscle_radius_mm
 
     def places(self, x_mm: Floats, y_mm: Floats) -> tuple[Floats, Floats]:
         """Return how deep fibres lie under the fat, and how far aside on the skin; see `Conductor`.
@@ -94,6 +112,9 @@ class Cylinder:
                 f"x_mm, y_mm must lie within muscle_radius_mm ({self.muscle_radius_mm:g}) of the "
                 f"muscle's centre, got {furthest_mm:g}"
             )
+        if self.flatness < 1:
+            aside = np.asarray(x_mm / self.flatness / self._band_radius_mm)
+            return self.flatness * (self.muscle_radius_mm - y_mm), self.limb_radius_mm * aside
         up_mm = y_mm + self.surface_radius_mm - self.muscle_radius_mm
         depth_mm = np.maximum(self.surface_radius_mm - np.hypot(x_mm, up_mm), 0.0)
         return depth_mm, self.limb_radius_mm * np.arctan2(x_mm, up_mm)

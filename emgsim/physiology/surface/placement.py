@@ -29,11 +29,12 @@ def conductor_of(electrode: SurfaceKind, muscle: Muscle) -> Conductor:
         sigma_skin_s_m=electrode.sigma_skin_s_m,
     )
     if electrode.conductor == "plane":
-        return Plane(layers=layers, muscle_radius_mm=muscle.radius_mm)
+        return Plane(layers=layers, muscle_radius_mm=muscle.radius_mm, flatness=muscle.flatness)
     return Cylinder(
         layers=layers,
         limb_radius_mm=electrode.limb_radius_mm,
         muscle_radius_mm=muscle.radius_mm,
+        flatness=muscle.flatness,
         bone_radius_mm=electrode.bone_radius_mm,
         sigma_bone_s_m=electrode.sigma_bone_s_m,
     )

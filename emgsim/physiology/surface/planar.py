@@ -31,7 +31,7 @@ MARGIN_MM = 250.0  # beyond the farthest place: the sums repeat at twice the two
 
 @dataclass(frozen=True, kw_only=True)
 class Plane:
-    """Flat layers over a muscle whose cross-section is a circle about (0, 0).
+    """Flat layers over a muscle whose cross-section is a circle about (0, 0), or a flattened one.
 
     The circle touches the fat at ``y = muscle_radius_mm``. Tests hold differences along the fibres
     to 0.5 % of the largest one against closed forms, from a depth below the pad of 1.5 mm on.
@@ -39,6 +39,7 @@ class Plane:
 
     layers: Layers
     muscle_radius_mm: float
+    flatness: float = 1.0  # see `Conductor.places`
 
     def places(self, x_mm: Floats, y_mm: Floats) -> tuple[Floats, Floats]:
         """Return how deep fibres lie under the muscle's surface, and how far aside on the skin.
@@ -56,7 +57,7 @@ class Plane:
                 f"y_mm must be <= {self.muscle_radius_mm:g}, the muscle's radius, "
                 f"got {np.max(y_mm):g}"
             )
-        return depth_mm, np.asarray(x_mm, np.float64)
+        return self.flatness * depth_mm, np.asarray(x_mm / self.flatness, np.float64)
 
     def pick_up(
         self, depth_mm: Floats, across_mm: Floats, z_mm: Floats, pad_radius_mm: float

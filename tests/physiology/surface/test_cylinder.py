@@ -208,6 +208,23 @@ def test_a_fibre_lies_where_the_drawing_says():
     assert aside_mm == pytest.approx([0.0, 0.0, 44.0 * angle, -44.0 * angle], abs=1e-12)
 
 
+def test_a_flattened_muscle_is_wrapped_round_the_limb():
+    """Half as thick, its middle lies 33 mm from the axis: there its half of 28 mm is 28/33 rad."""
+    flat = replace(ARM, flatness=0.5)
+    depth_mm, aside_mm = flat.places(np.array([0.0, 0.0, 14.0]), np.array([14.0, -14.0, 0.0]))
+    assert depth_mm == pytest.approx([0.0, 14.0, 7.0])
+    assert aside_mm == pytest.approx([0.0, 0.0, 44.0 * 28.0 / 33.0])
+
+
+def test_a_flattened_muscle_tends_to_the_planes_with_the_limbs_radius():
+    """Wrapped round a limb of 10 m it is flat."""
+    x_mm, y_mm = np.array([-9.0, 3.0]), np.array([4.0, -6.0])
+    wide = replace(ARM, flatness=0.6, limb_radius_mm=10_000.0)
+    flat = replace(TRUNK, flatness=0.6)
+    for bent, straight in zip(wide.places(x_mm, y_mm), flat.places(x_mm, y_mm), strict=True):
+        assert bent == pytest.approx(straight, rel=2e-3)
+
+
 CONDUCTORS = pytest.mark.parametrize("conductor", [ARM, TRUNK], ids=["cylinder", "plane"])
 
 
@@ -262,6 +279,8 @@ def test_a_pick_up_falls_along_the_fibre(fat_mm, skin_mm, sigma_skin_s_m, bone_m
     ({"bone_radius_mm": -1.0}, "bone_radius_mm must be >= 0"),
     ({"sigma_bone_s_m": 0.0}, "sigma_bone_s_m > 0"),
     ({"muscle_radius_mm": 0.0}, "muscle_radius_mm must be > 0, got 0"),
+    ({"flatness": 0.99, "limb_radius_mm": 40.0}, r"limb_radius_mm must be >= 41.72, .* got 40"),
+    ({"flatness": 0.1}, r"flatness must be >= 0.115, .* all round a limb of 44, got 0.1"),
 ])  # fmt: skip
 def test_a_limb_that_cannot_be_is_refused(change, words):
     """The muscle has its place between bone and fat."""

@@ -149,6 +149,14 @@ def test_places_are_depth_and_aside():
     assert aside.tolist() == [0.0, -3.0]
 
 
+def test_a_flattened_muscle_is_wider_and_nearer():
+    """Half as thick as round, an ellipse of like area is twice as wide."""
+    flat = replace(plane(MUSCLE), flatness=0.5)
+    depth, aside = flat.places(np.array([0.0, -3.0]), np.array([-20.0, 5.0]))
+    assert depth.tolist() == [20.0, 7.5]
+    assert aside.tolist() == [0.0, -6.0]
+
+
 def test_a_fibre_above_the_muscle_is_refused():
     """The circle ends at its radius."""
     with pytest.raises(ValueError, match=r"y_mm must be <= 20, .* got 21"):
