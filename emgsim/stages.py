@@ -27,13 +27,14 @@ class Response(Protocol):
 class BandResponse:
     """Butterworth high-pass and low-pass in series, as an amplifier's data sheet declares them.
 
-    An order of 0 leaves its side open.
+    An order of 0 leaves its side open. Each sample is the mean of ``averaged_s`` about its instant.
     """
 
     highpass_hz: float = 0.0
     highpass_order: int = 0
     lowpass_hz: float = 0.0
     lowpass_order: int = 0
+    averaged_s: float = 0.0
 
     def at(self, frequencies_hz: Floats) -> NDArray[np.complex128]:
         """Return the complex gain at each frequency."""
@@ -44,6 +45,8 @@ class BandResponse:
         if self.highpass_order:
             s = np.where(s == 0, np.complex128(1e-30j), s)
             out /= _butterworth_polynomial(self.highpass_hz / s, self.highpass_order)
+        if self.averaged_s:
+            out *= np.sinc(frequencies_hz * self.averaged_s)
         return out
 
 

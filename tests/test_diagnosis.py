@@ -68,7 +68,7 @@ def program(scenario: Scenario) -> Program:
 
 
 def playing(
-    rig: Rig, program: Program, seed: int, before_s: float, **faults: Any
+    rig: Rig, program: Program, seed: int, before_s: float, averaged: int = 1, **faults: Any
 ) -> tuple[World, LevelPlan]:
     """Return a rig that has been triggered, its oscilloscope armed."""
     assert rig.virtual is not None
@@ -87,16 +87,23 @@ def playing(
         n_points=int(plan.duration_s * SCOPE_HZ),
         ranges_v={1: source_v, 2: monitor_v},
         offsets_v={1: 0.0, 2: 0.0},
+        averaged=averaged,
     )
     world.generator.trigger()
     return world, plan
 
 
 def played(
-    rig: Rig, program: Program, *, seed: int = 3, before_s: float = 0.05, **faults: Any
+    rig: Rig,
+    program: Program,
+    *,
+    seed: int = 3,
+    before_s: float = 0.05,
+    averaged: int = 1,
+    **faults: Any,
 ) -> Played:
     """Return what the recorders of a rig hear of a program, and the device before it."""
-    world, plan = playing(rig, program, seed, before_s, **faults)
+    world, plan = playing(rig, program, seed, before_s, averaged, **faults)
     world.advance(plan.duration_s + 0.2)
     counts = world.amplifier.take().astype(float)
     codes = 2**world.scope.bits
@@ -108,6 +115,7 @@ def played(
         source_v=world.scope.codes(1) * source_v / codes,
         monitor_v=world.scope.codes(2) * monitor_v / codes,
         scope_rate_hz=SCOPE_HZ,
+        scope_averaged_s=0.0 if averaged == 1 else 1 / SCOPE_HZ,
         source_range_v=source_v,
         others=counts[:, 1:],
         n_bad_frames=0,
@@ -119,6 +127,19 @@ def diagnosed(rig: Rig, program: Program, *, seed: int = 3, **faults: Any) -> Di
     """Return the diagnoses of a rig with faults."""
     heard = heard_paths(rig, program, played(rig, program, seed=seed, **faults))
     return diagnose(heard, begins_s=program.recording_start_s)
+
+
+def test_the_mean_of_many_conversions_is_no_error_of_the_source(rig: Rig, program: Program) -> None:
+    """Points of high resolution are a little small where potentials are fast, and known to be."""
+    box = played(rig, program, averaged=1000)
+    gains = []
+    for averaged_s in (box.scope_averaged_s, 0.0):
+        heard = heard_paths(rig, program, replace(box, scope_averaged_s=averaged_s))
+        track = followed(heard["loopback"])
+        assert track is not None
+        gains.append(track.fit.gain)
+    assert gains[0] == pytest.approx(1.0, abs=3e-4)
+    assert gains[1] < 1.0 - 6e-4
 
 
 CASES: dict[str, tuple[dict[str, Any], str, float | None, float, float, float]] = {

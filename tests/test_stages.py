@@ -39,6 +39,13 @@ def test_a_high_pass_lets_no_level_through(order: int) -> None:
     assert abs(gain[0]) < 1e-20
 
 
+def test_a_mean_over_half_a_period_leaves_two_over_pi() -> None:
+    """By pencil: the mean of a cosine from -90 to 90 degrees; over a whole period it is 0."""
+    averaged = BandResponse(averaged_s=0.5e-3)
+    gains = averaged.at(np.array([0.0, 1e3, 2e3]))
+    assert gains == pytest.approx([1.0, 2 / np.pi, 0.0], abs=1e-12)
+
+
 def test_order_zero_is_open() -> None:
     """A side without an order passes everything, and its corner is not looked at."""
     np.testing.assert_array_equal(FLAT.at(np.array([0.0, 1e6])), [1.0, 1.0])

@@ -174,11 +174,15 @@ class ChannelSetup:
 
 @dataclass(frozen=True)
 class CaptureSettings:
-    """Tells how a capture will record, as read back from the instrument."""
+    """Tells how a capture will record, as read back from the instrument.
+
+    Each point is the mean of ``averaged_s`` about its instant; 0 is the instant itself.
+    """
 
     rate_hz: float
     n_points: int
     channels: Mapping[int, ChannelSetup] = field(default_factory=dict)
+    averaged_s: float = 0.0
 
 
 class Capture(Protocol):

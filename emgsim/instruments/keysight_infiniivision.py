@@ -119,10 +119,12 @@ class KeysightInfiniivision(ScpiInstrument):
         actual = {number: self._put_channel(number, channels.get(number))
                   for number in range(1, self.caps.channels + 1)}  # fmt: skip
         self._link.check_errors("configure")
+        actual_hz = self._link.ask_number(":ACQ:SRAT?")
         self._settings = CaptureSettings(
-            rate_hz=self._link.ask_number(":ACQ:SRAT?"),
+            rate_hz=actual_hz,
             n_points=round(self._link.ask_number(":ACQ:POIN?")),
             channels={number: setup for number, setup in actual.items() if setup},
+            averaged_s=1 / actual_hz,
         )
         check_length(self._settings, duration_s, self._link.address)
         return self._settings

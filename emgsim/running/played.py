@@ -30,8 +30,9 @@ class Played:
     """The samples of one playback, and the levels at which it was played.
 
     ``counts`` are the device's codes, NaN where frames were lost; ``source_v`` and ``monitor_v``
-    what the oscilloscope saw, in volts, at ``scope_rate_hz``; all of shape ``(n,)``. The codes are
-    those of one input; ``others`` are of all others that the device has.
+    what the oscilloscope saw, in volts, at ``scope_rate_hz``, each value the mean of
+    ``scope_averaged_s``; all of shape ``(n,)``. The codes are those of one input; ``others`` are of
+    all others that the device has.
     """
 
     plan: LevelPlan
@@ -39,6 +40,7 @@ class Played:
     source_v: Floats
     monitor_v: Floats
     scope_rate_hz: float
+    scope_averaged_s: float
     source_range_v: float  # full scale of the oscilloscope's channel on the source
     others: Floats  # of the device's further channels, shape ``(n, n_channels - 1)``
     n_bad_frames: int
@@ -55,6 +57,7 @@ class Played:
             source_v=scope.source_v,
             monitor_v=scope.monitor_v,
             scope_rate_hz=scope.settings.rate_hz,
+            scope_averaged_s=scope.settings.averaged_s,
             source_range_v=scope.settings.channels[rig.capture.source_channel].range_v,
             others=np.delete(counts, input, axis=1),
             n_bad_frames=catch.device_blocks[-1].n_bad_frames,
@@ -73,7 +76,7 @@ class Played:
                 counts=self.counts,
                 source_v=self.source_v,
                 monitor_v=self.monitor_v,
-                scope=np.array([self.scope_rate_hz, self.source_range_v]),
+                scope=np.array([self.scope_rate_hz, self.source_range_v, self.scope_averaged_s]),
                 others=self.others,
                 frames=np.array([self.n_bad_frames, self.n_repeated_frames]),
                 events=np.array(json.dumps([asdict(event) for event in self.events])),
@@ -83,7 +86,7 @@ class Played:
     def read(cls, folder: Path, name: str = SPOOL) -> Self:
         """Read what `write` wrote; the caller has compared its digest."""
         with np.load(folder / name, allow_pickle=False) as file:
-            rate_hz, range_v = (float(value) for value in file["scope"])
+            rate_hz, range_v, averaged_s = (float(value) for value in file["scope"])
             n_bad, n_repeated = (int(value) for value in file["frames"])
             return cls(
                 plan=LevelPlan(**json.loads(str(file["plan"]))),
@@ -91,6 +94,7 @@ class Played:
                 source_v=file["source_v"],
                 monitor_v=file["monitor_v"],
                 scope_rate_hz=rate_hz,
+                scope_averaged_s=averaged_s,
                 source_range_v=range_v,
                 others=file["others"],
                 n_bad_frames=n_bad,

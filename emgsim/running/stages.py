@@ -22,7 +22,6 @@ from emgsim.records.journal import Journal, Line
 from emgsim.running.aligning import (
     aligned,
     chain_measured,
-    declared,
     keep_fit,
     tell_broken_off,
 )
@@ -46,7 +45,7 @@ from emgsim.scoring import (
     strata,
 )
 from emgsim.simulation import simulate
-from emgsim.stages import FLAT, BandResponse
+from emgsim.stages import BandResponse
 from emgsim.verdict import Measurement, judge
 
 PLAN = "plan.json"  # in the run's folder: that of the built-in analysis
@@ -133,7 +132,7 @@ class Stages:
         if "align" not in self.done.stages:
             self._align(program, self._played(program))
             (self.logbook.folder / SPOOL).unlink(missing_ok=True)
-        return self._path("loopback", FLAT), self._path("device", declared(self.rig))
+        return self._path("loopback"), self._path("device")
 
     def _played(self, program: Program) -> Played:
         """Return what was captured; of what broke off, tell what became of the link."""
@@ -265,14 +264,15 @@ class Stages:
 
     # -- keeping -----------------------------------------------------------------------------
 
-    def _path(self, name: str, response: BandResponse) -> chain.Path:
+    def _path(self, name: str) -> chain.Path:
         """Return a path that was aligned, as it was kept."""
         fit: Line = {k: math.nan if v is None else v for k, v in self.fits[name].items()}
+        response = fit.pop("response")
         recording, _ = read_npz(self.logbook.folder / f"wave/{name}.npz")
         return chain.Path(
             name=name,
             recording=recording,
-            response=response,
+            response=BandResponse(**response),
             alignment=Alignment(**fit, windows=()),
         )
 
