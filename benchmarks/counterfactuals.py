@@ -47,7 +47,7 @@ FINDER = "truth"  # the analysis of the clean signal
 OTHER_PATIENT = 1000  # added to the seed of a healthy twin
 PASSES = ("pass", "conditional_pass")
 FIRST_SEED = 501  # of the healthy muscles that set the reference values
-RECRUITMENT = ("fastest_hz", "ratio_hz", "mean_amplitude_uv", "evenness", "pace_hz")
+RECRUITMENT = ("fastest_hz", "mean_amplitude_uv", "evenness", "pace_hz")
 LINEAR = ("evenness",)
 
 

@@ -1,7 +1,9 @@
 """What is measured of a recording's contractions, in rows ready for findings.
 
 The pattern is that of the contraction with the most turns; the recruitment that of the contraction
-in which units were told apart.
+in which units were told apart. Only units that were seen often and surely enough are counted there,
+as for their MUAPs: two neurons that were taken for one fire twice as fast as any, and a train that
+was put together from remnants makes one unit too many.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from emgsim.analysis.interference import EPOCH_S, Interference, interference, peak_ratio
+from emgsim.analysis.mixtures import is_told
 from emgsim.analysis.patterns import evenness, pace_hz
 from emgsim.analysis.recruitment import recruitment_onset, recruitment_order, recruitment_ratio
 from emgsim.recording import Event, FoundUnit
@@ -69,7 +72,7 @@ def effort_measures(
     return (
         *_durations(events),
         *_pattern(stretches, rate_hz),
-        *_recruitment([unit.discharge_times_s for unit in units], events),
+        *_recruitment([unit.discharge_times_s for unit in units if is_told(unit)], events),
         *_discharges(units),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,6 +87,22 @@ def test_the_ratio_is_that_of_the_contraction_with_the_most_units() -> None:
     found = values(events=EFFORT, units=[unit(1, 10.0), unit(2, 12.0), late])
     assert found["recruitment.active_units"] == 2
     assert found["recruitment.ratio_hz"] == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(
+    "doubtful",
+    [
+        {"confidence": np.full(60, 0.7)},  # remnants, or two neurons in one
+        {"measures": {"duration_ms": 3.0}},  # a fibre that discharges by itself
+        {"discharge_times_s": np.arange(13.0, 13.4, 0.05)},  # heard for too short a time
+    ],
+)
+def test_a_unit_that_would_not_count_for_its_muap_does_not_count_here(doubtful: dict) -> None:
+    """20 per second of no neuron would be the fastest of three, and is not."""
+    fast = replace(unit(3, 20.0, 12.0), **doubtful)
+    found = values(events=EFFORT, units=[unit(1, 10.0), unit(2, 12.0), fast])
+    assert found["recruitment.active_units"] == 2
+    assert found["recruitment.fastest_hz"] == pytest.approx(12.0)
 
 
 def test_what_is_not_there_has_no_row() -> None:
