@@ -1,10 +1,11 @@
-"""How well many channels come back that are played one after the other, and what that costs.
+"""How well many channels come back that are played in passes, and what that costs.
 
 ``python benchmarks/many_channels.py [--rig RIG] [--channels N] [--rate-hz R]``. The stand-in is
 noise between a twentieth and four tenths of its rate (2 kHz at most) that travels along the
-channels, 37 us from one to the next, and becomes half as large on its way. Prints how far the
-delays between channels are off (by a fit to each channel without its markers, whose own noise is
-in it), gain and noise of the worst channel, and CPU seconds per channel.
+channels, 37 us from one to the next, and becomes half as large on its way. A rig of several
+generators plays as many channels at once. Prints the passes that it takes, how far the delays
+between channels are off (by a fit to each channel without its markers, whose own noise is in it),
+gain and noise of the worst channel, and CPU seconds per channel.
 """
 
 from __future__ import annotations
@@ -86,6 +87,8 @@ def main() -> int:
     sd_us = [line["offset_sd_us"] for path, line in record.alignments.items() if "_" in path]
     found = {m.id: m.value for m in record.measurements}
     print(f"{given.channels} channels of {given.duration_s:g} s at {given.rate_hz:g} Hz, {rig.id}")
+    n_passes = -(-given.channels // rig.n_sources)
+    print(f"passes, of {rig.n_sources} channels at most                    {n_passes:4}")
     print(f"delay between two channels, largest error    {np.ptp(lags):9.4f} us")
     print(f"  standard deviation of all                  {lags.std():9.4f} us")
     print(f"  that the alignments tell, largest          {max(sd_us):9.4f} us")

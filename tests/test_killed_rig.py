@@ -129,3 +129,50 @@ def test_a_playback_of_channels_that_is_killed_leaves_the_output_off_and_what_it
     assert record.alignments["device_0"]["channel"] == "e0"
     kept = Played.read(folder, spool(0))
     assert kept.counts.size > 6.0 * 48_000
+
+
+def test_a_playback_on_two_generators_that_is_killed_leaves_both_outputs_off(tmp_path, monkeypatch):
+    """SIGKILL while both play: each has a guard of its own, which logs what it did."""
+    for name in ("EMGSIM_STATE_DIR", "EMGSIM_LOCK_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    path, out, grid = (tmp_path / name for name in ("lab.json", "runs", "grid.npz"))
+    uv = 1000.0 * stream(1, "stand-in", 0).standard_normal((48_000, 2))
+    channels = tuple(Channel(name=f"e{k}") for k in range(2))
+    write_npz(grid, Recording(samples_uv=uv, rate_hz=8000.0, channels=channels))
+    rig = load_rig("virtual-two-generators")
+    manager = pyvisa.ResourceManager("@py")
+    with ServedRig(rig, seed=2) as served:
+        table = rig.resolved() | {"kind": "bench", "id": "lab", "virtual": None}
+        for role in ("source", "capture", "device"):
+            table[role]["resource"] = served.addresses[role]
+        table["others"][0]["resource"] = served.addresses["source_2"]
+        path.write_text(json.dumps(table))
+        arm(load_rig(path), by="M. Curie", device_serial="SIM-0004", statement=STATEMENT)
+        sessions = [manager.open_resource(served.addresses[k]) for k in ("source", "source_2")]
+        for session in sessions:
+            session.read_termination = session.write_termination = "\n"
+
+        def are_on() -> list[bool]:
+            return [is_on(sessions[0]), " ON," in sessions[1].query("C1:OUTP?")]
+
+        with subprocess.Popen(
+            [sys.executable, "-m", "emgsim", "play", str(grid), "--rig", str(path),
+             "--out", str(out)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+        ) as process:  # fmt: skip
+            until(lambda: any(out.glob("*/wave/recording.npz")), 120)
+            [folder] = out.iterdir()
+            until(lambda: all(are_on()), 120)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            assert until(lambda: not any(are_on()), 10) < OFF_WITHIN_S
+        logs = [folder / name for name in ("guard.jsonl", "guard-source_2.jsonl")]
+        until(lambda: all('"end"' in log.read_text() for log in logs), 10)  # they ask twice
+        for session in sessions:
+            session.close()
+    assert fold(read_journal(folder)).status == "aborted"
+    for log in logs:
+        events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
+        assert events[-4:] == ["the pipe closed", "killed", "off", "end"]

@@ -53,6 +53,8 @@ class GuardedSource:
         The process that switches off when this one cannot.
     now
         Tells the time on the wall, by which words and certificates expire.
+    role
+        Its name among the generators of a rig.
     """
 
     def __init__(
@@ -63,8 +65,9 @@ class GuardedSource:
         *,
         guard: Leasing | None = None,
         now: Now = utc_now,
+        role: str = "source",
     ) -> None:
-        self.rig, self.permit = rig, permit
+        self.rig, self.permit, self.role = rig, permit, role
         self._source, self._guard, self._now = source, guard, now
         self._lock = threading.RLock()
         self._is_latched = False
@@ -78,6 +81,11 @@ class GuardedSource:
     def identify(self) -> Identity:
         """Return who the generator says it is."""
         return self._source.identify()
+
+    @property
+    def where(self) -> str:
+        """Name the rig, and of several generators which one, for messages."""
+        return f"rig {self.rig.id}" + ("" if self.role == "source" else f", {self.role}")
 
     @property
     def caps(self) -> SourceCaps:
@@ -121,7 +129,7 @@ class GuardedSource:
             if self._is_on:
                 raise SafetyError(
                     f"refused to change the fixture to {state!r}: the output is on",
-                    where=f"rig {self.rig.id}",
+                    where=self.where,
                     todo="switch the output off first",
                 )
             if state != self._state:
@@ -213,7 +221,9 @@ class GuardedSource:
         except EmgsimError as failure:
             if error is None:
                 raise
-            error.add_note(f"  and the output could NOT be confirmed off: {failure.what}")
+            error.add_note(
+                f"  and the output of the {self.role} could NOT be confirmed off: {failure.what}"
+            )
 
     def _off(self) -> None:
         self._source.off()
@@ -225,7 +235,7 @@ class GuardedSource:
         if self._is_latched:
             raise SafetyError(
                 f"refused to {action}: the source is latched in its safe state",
-                where=f"rig {self.rig.id}",
+                where=self.where,
                 todo="begin a new run",
             )
 
@@ -233,7 +243,7 @@ class GuardedSource:
         """Return what the volts go through; refuse a transfer that nobody vouches for."""
         if not self.is_verified:
             return ABSENT
-        state, where = self.rig.state(self._state), f"rig {self.rig.id}, state {self._state}"
+        state, where = self.rig.state(self._state), f"{self.where}, state {self._state}"
         if state.certificate is None:
             raise SafetyError(
                 "refused: nobody has certified what the fixture lets through",
@@ -251,9 +261,7 @@ class GuardedSource:
 
     def _scan(self, volts: Floats, settings: SourceSettings, scale: float = 1.0) -> None:
         if volts.size == 0 or not np.isfinite([volts.max(), volts.min()]).all():
-            raise SafetyError(
-                "refused a waveform that is empty or not finite", where=f"rig {self.rig.id}"
-            )
+            raise SafetyError("refused a waveform that is empty or not finite", where=self.where)
         state = self._fixture()
         refuse_harm(exposure(volts, settings, self.rig, state, scale=scale), self.rig, state)
 

@@ -129,7 +129,7 @@ class FixtureState(Part):
     impedance_certificate: Certificate | None = None  # of what is in one lead
 
 
-class FixtureRole(Part):
+class OtherFixture(Part):
     """The divider and the electrode network between source and device, as calibrated."""
 
     serial: str = ""
@@ -140,7 +140,6 @@ class FixtureRole(Part):
     temperature_k: float = Field(295.0, gt=0)
     clamp_v: float | None = Field(None, gt=0)  # diodes at the device: never more than this
     certificate: Certificate | None = None
-    states: dict[str, FixtureState] = {}  # beside `through`
 
     @property
     def through(self) -> FixtureState:
@@ -148,6 +147,23 @@ class FixtureRole(Part):
         return FixtureState(
             differential=self.ratio, input_ohm=self.input_ohm, certificate=self.certificate
         )
+
+
+class FixtureRole(OtherFixture):
+    """The fixture of the first source, which may have other states than the divider."""
+
+    states: dict[str, FixtureState] = {}  # beside `through`
+
+
+class OtherSource(SourceRole):
+    """A further generator, led through a divider of its own to one input of the device alone.
+
+    The first source drives all inputs that no other one does.
+    """
+
+    fixture: OtherFixture
+    input: int = Field(ge=1)  # of the device, counted from 0: that is the first source's
+    capture_channel: int = Field(ge=1)  # of the oscilloscope, on its output
 
 
 class SwitchRole(Part):
@@ -165,7 +181,7 @@ class CaptureRole(Part):
     resource: str
     expect: Expected = Expected()
     source_channel: int = Field(1, ge=1)
-    monitor_channel: int = Field(2, ge=1)
+    monitor_channel: int | None = Field(2, ge=1)  # none: nobody listens to that output
     noise_of_range: float = Field(ge=0)  # rms over full range, as declared
     bits: int = Field(12, ge=8, le=16)
 

@@ -30,8 +30,17 @@ TOLERANCE = 0.1  # of the ratio: the device's own gain is not known better
 FLOOR = 1e-5  # of the level: what noise may look like
 
 
-def probe(source: GuardedSource, device: Device, profile: DeviceProfile) -> float:
+def probe(source: GuardedSource, device: Device, profile: DeviceProfile, input: int = 0) -> float:
     """Play a harmless sine, and let the source know whether the fixture is what is declared.
+
+    Parameters
+    ----------
+    source
+        Behind the fixture; it has the limits of its rig.
+    device, profile
+        Who listens, and its data sheet.
+    input
+        Of the device, from 0, to which the fixture leads.
 
     Returns
     -------
@@ -67,14 +76,14 @@ def probe(source: GuardedSource, device: Device, profile: DeviceProfile) -> floa
     finally:
         source.off()
         device.stop()
-    microvolts = block.counts[:, 0].astype(np.float64) * profile.scale_uv_per_count
+    microvolts = block.counts[:, input].astype(np.float64) * profile.scale_uv_per_count
     heard_v = 1e-6 * _amplitude(microvolts, device.rate_hz, actual.rate_hz / n)
     measured = heard_v / (peak_v * rig.load_factor_in(state))
     if abs(measured - state.differential) > TOLERANCE * state.differential + FLOOR:
         raise SafetyError(
             f"the fixture lets {measured:.3g} of the source's volts through to the device, and "
             f"its file says {state.differential:.3g}",
-            where=f"rig {rig.id}, fixture, state {source.state}",
+            where=f"{source.where}, fixture, state {source.state}",
             todo="look whether the divider is in place and the right one; nothing was played but "
             f"a sine of {1e3 * peak_v:.3g} mV",
         )

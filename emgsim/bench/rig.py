@@ -22,6 +22,7 @@ from emgsim.bench.parts import (
     Interlock,
     Limits,
     Lock,
+    OtherSource,
     Part,
     SafeState,
     SourceRole,
@@ -37,6 +38,17 @@ from emgsim.shipped import find
 
 VIRTUAL = "virtual:"
 THROUGH = "through"  # the fixture's state in which a recording is played
+
+
+def source_role(number: int) -> str:
+    """Return the name of a generator's role: ``source``, ``source_2``, ``source_3`` and so on.
+
+    Parameters
+    ----------
+    number
+        Of the generator, from 0.
+    """
+    return f"source_{number + 1}" if number else "source"
 
 
 class Simulated(RigPhysics):
@@ -58,6 +70,7 @@ class Rig(Part):
     interlock: Interlock = Interlock()
     source: SourceRole
     fixture: FixtureRole
+    others: tuple[OtherSource, ...] = ()  # further generators
     switch: SwitchRole | None = None
     capture: CaptureRole
     device: DeviceRole
@@ -68,7 +81,11 @@ class Rig(Part):
 
     @model_validator(mode="after")
     def _parts_belong_together(self) -> Self:
-        mistakes = [*self._resource_mistakes(), *self._state_mistakes()]
+        mistakes = [
+            *self._resource_mistakes(),
+            *self._state_mistakes(),
+            *self._other_source_mistakes(),
+        ]
         if mistakes:
             raise ValueError("\n".join(mistakes))
         return self
@@ -79,6 +96,8 @@ class Rig(Part):
             "capture": self.capture.resource,
             "device": self.device.resource,
         }
+        for number, other in enumerate(self.others, 1):
+            resources[source_role(number)] = other.resource
         if self.switch is not None and self.switch.driver != OPERATOR:
             resources["switch"] = self.switch.resource
         if self.kind == "virtual" and self.virtual is None:
@@ -117,10 +136,71 @@ class Rig(Part):
                 "reads it: a lid or a lead detector must be watched where nobody is"
             )
 
+    def _other_source_mistakes(self) -> Iterator[str]:
+        if not self.others and not (self.virtual and self.virtual.others):
+            return
+        if self.switch is not None or self.fixture.states:
+            yield (
+                "others: a fixture that is switched between states has one source; take [switch] "
+                "and [fixture.states] out, or [[others]]"
+            )
+        inputs = [other.input for other in self.others]
+        if len(set(inputs)) < len(inputs):
+            yield f"others.input: each source must have an input of its own, got {inputs}"
+        channels = [self.capture.source_channel, self.capture.monitor_channel]
+        channels += [other.capture_channel for other in self.others]
+        if len(set(channels)) < len(channels):
+            yield (
+                "others.capture_channel: each must differ from the others, "
+                "capture.source_channel and capture.monitor_channel, "
+                f"got {channels[2:]} beside {channels[0]} and {channels[1]}"
+            )
+        resources = [self.source.resource, *(other.resource for other in self.others)]
+        if len(set(resources)) < len(resources):
+            yield f"others.resource: each source must have an address of its own, got {resources}"
+        if self.virtual is not None and [other.input for other in self.virtual.others] != inputs:
+            yield (
+                "virtual.others: must be as many as [[others]], with the same inputs in the same "
+                f"order {inputs}, got {[other.input for other in self.virtual.others]}"
+            )
+
     @property
     def profile(self) -> DeviceProfile:
         """The device's data sheet."""
         return load_profile(find("rigs/devices", self.device.profile))
+
+    @property
+    def n_sources(self) -> int:
+        """Number of generators."""
+        return 1 + len(self.others)
+
+    def of(self, number: int) -> Self:
+        """Return the rig as one of its generators sees it, from 0: as if it were the only one.
+
+        The device's analogue output is that of its first input, so only the first one has it.
+        """
+        if not self.others:
+            return self
+        alone: dict[str, object] = {"others": ()}
+        if self.virtual is not None:
+            alone["virtual"] = self.virtual.of(number).model_copy(update={"others": ()})
+        if number:
+            other = self.others[number - 1]
+            alone |= {
+                "source": other,
+                "fixture": FixtureRole(**dict(other.fixture)),
+                "capture": self.capture.model_copy(
+                    update={"source_channel": other.capture_channel, "monitor_channel": None}
+                ),
+            }
+        return self.model_copy(update=alone)
+
+    def inputs_of(self, number: int, n_inputs: int) -> tuple[int, ...]:
+        """Return which of the device's inputs a generator drives, both counted from 0."""
+        if number:
+            return (self.others[number - 1].input,)
+        taken = {other.input for other in self.others}
+        return tuple(k for k in range(n_inputs) if k not in taken)
 
     @property
     def load_factor(self) -> float:
@@ -179,7 +259,7 @@ def load_rig(name: str | Path, *, overrides: Iterable[str] = ()) -> Rig:
     mistakes = [*(rig if isinstance(rig, list) else ())]
     mistakes += profile if isinstance(profile, list) else []
     if isinstance(rig, Rig) and isinstance(profile, DeviceProfile):
-        mistakes += _harm(rig, profile)
+        mistakes += [*_missing_inputs(rig, profile), *_harm(rig, profile)]
     if mistakes or not isinstance(rig, Rig):
         raise refused(mistakes, str(path))
     return rig
@@ -228,9 +308,19 @@ def _profile_in(table: Table) -> DeviceProfile | list[str]:
         return [f"device.profile: {error.what} ({error.where})"]
 
 
+def _missing_inputs(rig: Rig, profile: DeviceProfile) -> Iterator[str]:
+    """Yield what is led to an input that the device has not."""
+    for number, other in enumerate(rig.others):
+        if other.input >= profile.n_channels:
+            yield (
+                f"others.{number}.input: {profile.model} has the inputs 0 to "
+                f"{profile.n_channels - 1}, got {other.input}"
+            )
+
+
 def _harm(rig: Rig, profile: DeviceProfile) -> Iterator[str]:
     """Yield what could harm the device even when nothing else goes wrong."""
-    no_damage_v, clamp_v = profile.no_damage_v, rig.fixture.clamp_v
+    no_damage_v = profile.no_damage_v
     differential_mv = {"limits": rig.limits.device_differential_mv_pk} | {
         f"fixture.states.{name}": state.device_differential_mv_pk
         for name, state in rig.fixture.states.items()
@@ -241,9 +331,13 @@ def _harm(rig: Rig, profile: DeviceProfile) -> Iterator[str]:
                 f"{place}.device_differential_mv_pk: must be at most the {1e3 * no_damage_v:g} mV "
                 f"that do {profile.model} no damage, got {limit_mv:g}"
             )
-    if rig.limits.source_v_pk > no_damage_v and (clamp_v is None or clamp_v > no_damage_v):
-        yield (
-            f"limits.source_v_pk: {rig.limits.source_v_pk:g} V reach the device when the divider "
-            f"falls out, and {no_damage_v:g} V may harm {profile.model}: lower it, or clamp the "
-            f"device's input and say so by fixture.clamp_v (got {clamp_v})"
-        )
+    clamps_v = {"fixture": rig.fixture.clamp_v} | {
+        f"others.{number}.fixture": other.fixture.clamp_v for number, other in enumerate(rig.others)
+    }
+    for place, clamp_v in clamps_v.items():
+        if rig.limits.source_v_pk > no_damage_v and (clamp_v is None or clamp_v > no_damage_v):
+            yield (
+                f"limits.source_v_pk: {rig.limits.source_v_pk:g} V reach the device when the "
+                f"divider falls out, and {no_damage_v:g} V may harm {profile.model}: lower it, or "
+                f"clamp the device's input and say so by {place}.clamp_v (got {clamp_v})"
+            )

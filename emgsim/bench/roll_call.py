@@ -14,12 +14,12 @@ from typing import Any
 
 from emgsim.bench.arming import Permit
 from emgsim.bench.parts import OPERATOR, CaptureRole, DeviceRole, Expected, SourceRole, SwitchRole
-from emgsim.bench.rig import Rig
+from emgsim.bench.rig import Rig, source_role
 from emgsim.errors import EmgsimError, InstrumentError
 from emgsim.instruments.base import Identity
 from emgsim.instruments.drivers import Role
 
-WiredRole = SourceRole | CaptureRole | DeviceRole | SwitchRole
+WiredRole = SourceRole | CaptureRole | DeviceRole | SwitchRole  # who has a driver
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Answer:
         Whether the rig file names a model, a serial number or a firmware to compare with.
     """
 
-    role: Role
+    role: str
     driver: str
     address: str
     identity: Identity | None = None
@@ -58,25 +58,38 @@ class Answer:
 Told = Callable[[Answer], None]
 
 
-def wired_roles(rig: Rig) -> dict[Role, WiredRole]:
+def wired_roles(rig: Rig) -> dict[str, WiredRole]:
     """Return what has a driver and an address, by role; a person has neither."""
-    parts: dict[Role, WiredRole] = {
+    parts: dict[str, WiredRole] = {
         "source": rig.source,
         "capture": rig.capture,
         "device": rig.device,
     }
     if rig.switch is not None and rig.switch.driver != OPERATOR:
         parts["switch"] = rig.switch
-    return parts
+    return parts | {source_role(k): other for k, other in enumerate(rig.others, 1)}
+
+
+def driver_role(part: WiredRole) -> Role:
+    """Return of which role the drivers of a part are: all generators have those of the source."""
+    match part:
+        case SourceRole():
+            return "source"
+        case CaptureRole():
+            return "capture"
+        case DeviceRole():
+            return "device"
+        case SwitchRole():
+            return "switch"
 
 
 def call_roll(
     stack: ExitStack,
     rig: Rig,
     allowed: Permit,
-    openers: Mapping[Role, Callable[[], Any]],
+    openers: Mapping[str, Callable[[], Any]],
     told: Told,
-) -> tuple[dict[Role, Any], dict[str, Identity]]:
+) -> tuple[dict[str, Any], dict[str, Identity]]:
     """Open every role and ask who it is, and refuse the rig if one is missing or another one.
 
     Parameters
@@ -102,20 +115,20 @@ def call_roll(
     EmgsimError
         The trouble of the smallest exit code; the others are notes on it.
     """
-    links: dict[Role, Any] = {}
+    links: dict[str, Any] = {}
     answers = []
     for role, opener in openers.items():
         answers.append(_called(role, opener, stack, links, rig, allowed))
         told(answers[-1])
     _refuse_troubled(answers)
-    return links, {str(one.role): one.identity for one in answers if one.identity is not None}
+    return links, {one.role: one.identity for one in answers if one.identity is not None}
 
 
 def _called(
-    role: Role,
+    role: str,
     opener: Callable[[], Any],
     stack: ExitStack,
-    links: dict[Role, Any],
+    links: dict[str, Any],
     rig: Rig,
     allowed: Permit,
 ) -> Answer:
@@ -140,7 +153,7 @@ def _expected(part: WiredRole) -> dict[str, str]:
     return {name: str(value) for name, value in expect.model_dump().items() if value}
 
 
-def _refuse_stranger(who: Identity, wanted: Mapping[str, str], rig: Rig, role: Role) -> None:
+def _refuse_stranger(who: Identity, wanted: Mapping[str, str], rig: Rig, role: str) -> None:
     for name, value in wanted.items():
         if getattr(who, name) != value:
             raise InstrumentError(

@@ -9,13 +9,12 @@ before all that came earlier has succeeded.
 from __future__ import annotations
 
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from emgsim.bench.arming import Now, Permit, permit, utc_now
 from emgsim.bench.fixture import Fixture
@@ -23,38 +22,28 @@ from emgsim.bench.guard import Guard
 from emgsim.bench.guarded_source import GuardedSource
 from emgsim.bench.locks import hold
 from emgsim.bench.probing import probe
-from emgsim.bench.rig import THROUGH, Rig
-from emgsim.bench.roll_call import Answer, Told, call_roll, wired_roles
+from emgsim.bench.rig import THROUGH, Rig, source_role
+from emgsim.bench.roll_call import Answer, Told, call_roll, driver_role, wired_roles
+from emgsim.bench.safe_steps import SafeStep, taken
 from emgsim.bench.served import ServedRig
-from emgsim.errors import EmgsimError, SafetyError
+from emgsim.errors import SafetyError
 from emgsim.instruments.base import Capture, Device, Identity, Source, SourceCaps
-from emgsim.instruments.drivers import Role
 from emgsim.instruments.drivers import load as load_driver
 from emgsim.instruments.off import OffOrder
 from emgsim.instruments.profiles import DeviceProfile
 
 GUARD_LOG = "guard.jsonl"
-SOURCE_OFF = "source.off"  # the one step that must be confirmed
+OFF = ".off"  # ends the names of the steps that must be confirmed: one for each generator
 OFF_TIMEOUT_S = 2.0  # how long the guard tries
 
 
 @dataclass(frozen=True)
-class SafeStep:
-    """What became of one step into the safe state."""
-
-    name: str
-    confirmed: bool
-    why: str = ""
-
-
-@dataclass(frozen=True)
 class Station:
-    """An opened rig."""
+    """An opened rig, as one of its generators sees it: the first, or that of `of`."""
 
     rig: Rig
     permit: Permit
-    source: GuardedSource
-    source_caps: SourceCaps
+    sources: tuple[GuardedSource, ...]
     capture: Capture
     device: Device
     fixture: Fixture
@@ -62,6 +51,28 @@ class Station:
     identities: dict[str, Identity]
     facts: dict[str, float] = field(default_factory=dict)  # for the record
     now: Now = utc_now  # tells the time on the wall
+    number: int = 0  # of the generator, from 0
+    input: int = 0  # of the device, at which that generator is heard
+
+    @property
+    def source(self) -> GuardedSource:
+        """The generator."""
+        return self.sources[0]
+
+    @property
+    def source_caps(self) -> SourceCaps:
+        """What the generator can do."""
+        return self.source.caps
+
+    def of(self, number: int) -> Self:
+        """Return the station with one of its generators alone, from 0."""
+        return replace(
+            self,
+            rig=self.rig.of(number),
+            sources=(self.sources[number],),
+            number=number,
+            input=self.rig.inputs_of(number, self.device.n_channels)[0],
+        )
 
     def check(self) -> None:
         """Look whether the rig may stay energised: who vouches for it, and the watched input.
@@ -83,15 +94,33 @@ class Station:
     def make_safe(self) -> tuple[SafeStep, ...]:
         """Take the steps into the safe state, each within its time, whatever became of the others.
 
-        Nothing can be energised with this station afterwards.
+        All generators go off at once. Nothing can be energised with this station afterwards.
         """
-        steps: dict[str, Callable[[], None]] = {
-            SOURCE_OFF: self.source.safe,
-            "fixture.safe": self.fixture.safe,
-            "device.idle": self.device.stop,
+        steps: dict[str, dict[str, Callable[[], None]]] = {
+            "source.off": {source.role + OFF: source.safe for source in self.sources},
+            "fixture.safe": {"fixture.safe": self.fixture.safe},
+            "device.idle": {"device.idle": self.device.stop},
         }
-        deadline_s = self.rig.safe_state.deadline_s
-        return tuple(_within(name, steps[name], deadline_s) for name in self.rig.safe_state.order)
+        safe = self.rig.safe_state
+        return tuple(step for name in safe.order for step in taken(steps[name], safe.deadline_s))
+
+    def prove_divider(self) -> float:
+        """Probe the generator's divider, unless it was, and note what it lets through.
+
+        Returns
+        -------
+        float
+            Volts at the device for one volt at the loaded generator.
+
+        Raises
+        ------
+        SafetyError
+            If it is not what its file declares.
+        """
+        name = f"divider_ratio_{self.number + 1}" if self.number else "divider_ratio"
+        if name not in self.facts:
+            self.facts[name] = probe(self.source, self.device, self.profile, self.input)
+        return self.facts[name]
 
     def into(self, state: str) -> None:
         """Bring the fixture into a state, and count volts through it from now on.
@@ -102,25 +131,8 @@ class Station:
             As of `emgsim.bench.fixture.Fixture.into`.
         """
         self.fixture.into(state)
-        self.source.goes_through(state)
-
-
-def _within(name: str, step: Callable[[], None], deadline_s: float) -> SafeStep:
-    """Take a step, and give it up after its time; what it meets is told and not raised."""
-    failure: list[str] = []
-
-    def taken() -> None:
-        try:
-            step()
-        except Exception as error:
-            failure.append(error.what if isinstance(error, EmgsimError) else repr(error))
-
-    thread = threading.Thread(target=taken, name=name, daemon=True)
-    thread.start()
-    thread.join(deadline_s)
-    if thread.is_alive():
-        return SafeStep(name, confirmed=False, why=f"not done within {deadline_s:g} s")
-    return SafeStep(name, confirmed=not failure, why="".join(failure))
+        for source in self.sources:
+            source.goes_through(state)
 
 
 def refuse_unarmed(rig: Rig) -> None:
@@ -159,7 +171,8 @@ def open_station(
     run_id
         What the rig is held for, told to those who wait for it.
     log
-        Where the guard process writes; by default into a temporary folder.
+        Where the guard process writes; by default into a temporary folder. That of each further
+        generator writes beside it, into a file that has the generator's name too.
     now
         Tells the time on the wall.
     told
@@ -174,7 +187,9 @@ def open_station(
         file names.
     """
     allowed = permit(rig, now=now)
-    drivers = {role: load_driver(role, part.driver) for role, part in wired_roles(rig).items()}
+    drivers = {
+        role: load_driver(driver_role(part), part.driver) for role, part in wired_roles(rig).items()
+    }
     with ExitStack() as stack:
         lock = rig.lock
         held = stack.enter_context(
@@ -188,9 +203,9 @@ def open_station(
         station = _wired(stack, rig, drivers, addresses, guarding, told)
         station.into(THROUGH)
         station.check()
-        if not station.source.is_verified:
-            ratio = probe(station.source, station.device, station.profile)
-            station.facts["divider_ratio"] = ratio
+        for number, source in enumerate(station.sources):
+            if not source.is_verified:
+                station.of(number).prove_divider()
         yield station
 
 
@@ -207,15 +222,18 @@ class _Guarding:
 def _wired(
     stack: ExitStack,
     rig: Rig,
-    drivers: dict[Role, type[Any]],
-    addresses: dict[Role, str],
+    drivers: dict[str, type[Any]],
+    addresses: dict[str, str],
     guarding: _Guarding,
     told: Told,
 ) -> Station:
-    """Open every part, the guard before them all, and reset what may be driven."""
-    guard = (
-        _guard(stack, drivers["source"], addresses["source"], guarding) if rig.has_guard else None
-    )
+    """Open every part, the guards before them all, and reset what may be driven."""
+    names = [source_role(number) for number in range(rig.n_sources)]
+    guards = {
+        name: _guard(stack, name, drivers[name], addresses[name], guarding)
+        for name in names
+        if rig.has_guard
+    }
     profile = rig.profile
     openers = {
         role: partial(driver.open, addresses[role], timeout_s=rig.link_timeout_s)
@@ -226,21 +244,30 @@ def _wired(
     # Only now: to leave a source's context is to send to it.
     for link in links.values():
         stack.enter_context(link)
-    source: Source = links["source"]
     capture: Capture = links["capture"]
-    guarded = stack.enter_context(
-        GuardedSource(source, rig, guarding.permit, guard=guard, now=guarding.now)
+    sources = tuple(
+        stack.enter_context(
+            GuardedSource(
+                links[name],
+                rig.of(number),
+                guarding.permit,
+                guard=guards.get(name),
+                now=guarding.now,
+                role=name,
+            )
+        )
+        for number, name in enumerate(names)
     )
-    source.reset()
+    for name in names:
+        links[name].reset()
     capture.reset()
     return Station(
         rig=rig,
         permit=guarding.permit,
-        source=guarded,
-        source_caps=source.caps,
+        sources=sources,
         capture=capture,
         device=links["device"],
-        fixture=Fixture(rig, lambda: guarded.is_on, links.get("switch")),
+        fixture=Fixture(rig, lambda: any(source.is_on for source in sources), links.get("switch")),
         profile=profile,
         identities=identities,
         now=guarding.now,
@@ -270,11 +297,15 @@ def _off_orders(driver: type[Source], address: str) -> tuple[OffOrder, ...]:
     return (OffOrder(address, tuple(messages), question, answer, timeout_s=OFF_TIMEOUT_S),)
 
 
-def _guard(stack: ExitStack, driver: type[Source], address: str, guarding: _Guarding) -> Guard:
-    """Start the process that switches the generator off when this one cannot."""
+def _guard(
+    stack: ExitStack, name: str, driver: type[Source], address: str, guarding: _Guarding
+) -> Guard:
+    """Start the process that switches a generator off when this one cannot."""
     log = guarding.log
     if log is None:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="emgsim-guard-"))
         log = Path(folder) / GUARD_LOG
+    if name != source_role(0):
+        log = log.with_stem(f"{log.stem}-{name}")
     orders = _off_orders(driver, address)
     return stack.enter_context(Guard(orders, log, pass_fds=guarding.locks))

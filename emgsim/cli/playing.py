@@ -29,7 +29,8 @@ def play(
 ) -> int:
     """Play a recording through a rig, and tell what the chain did to it.
 
-    The channels of a recording are played one after the other.
+    The channels of a recording are played as many at once as the rig has generators: with one, one
+    after the other.
 
     Parameters
     ----------

@@ -16,6 +16,7 @@ from emgsim.errors import SafetyError, UsageError
 if TYPE_CHECKING:
     from emgsim.bench.roll_call import Answer
     from emgsim.bench.station import Station
+    from emgsim.verdict import Measurement
 
 WRONG_STATE = 4
 REFUSED = INCONCLUSIVE = 5
@@ -46,9 +47,9 @@ def rig_check(
     """Show who answers for each role; if all are who is meant, let the bench test itself.
 
     The divider is proved by a harmless sine; then a short program is looked at by the oscilloscope
-    and by the device. Where something is not as the rig file says, the exit code is 5. Where a role
-    does not answer, or another instrument does than the rig file means, the others are still
-    listed, nothing is driven, and the exit code is 4.
+    and by the device: with each generator in turn. Where something is not as the rig file says, the
+    exit code is 5. Where a role does not answer, or another instrument does than the rig file
+    means, the others are still listed, nothing is driven, and the exit code is 4.
 
     Parameters
     ----------
@@ -62,23 +63,12 @@ def rig_check(
     """
     from emgsim.bench.rig import load_rig
     from emgsim.bench.station import open_station
-    from emgsim.running.self_test import self_test
 
     with open_station(load_rig(rig, overrides=set_), seed=0, told=_show) as station:
         found, told = station.identities["device"].firmware, station.profile.firmware
         if told not in ("", found):
             print(f"{'':<8} the device's profile is of firmware {told}, not of {found}")
-        caps = station.source_caps
-        print(f"{'':<8} source memory {caps.max_points} points, {caps.max_vpp_open_v:g} Vpp")
-        tested = self_test(station)
-        for name, value in station.facts.items():
-            print(f"{'':<8} {name.replace('_', ' ')} {value:.6g}")
-        for one in tested:
-            unit = "" if one.unit == "1" else f" {one.unit}"
-            print(
-                f"{'test':<8} {one.id.removeprefix('self_test.')} {one.value:.4g}{unit}, "
-                f"must be {one.limit}: {one.verdict}"
-            )
+        tested = [one for k in range(station.rig.n_sources) for one in _self_tested(station.of(k))]
         is_well = not states or _check_states(station)
     print("all answer; the output is off")
     if not is_well:
@@ -92,6 +82,23 @@ def _show(answer: Answer) -> None:
     found = answer.trouble.what if who is None and answer.trouble is not None else str(who)
     print(f"{answer.role:<8} {answer.driver} at {answer.address}: {found}; {answer.verdict}",
           flush=True)  # fmt: skip
+
+
+def _self_tested(station: Station) -> tuple[Measurement, ...]:
+    """Let the bench test itself with one generator, and print what it finds."""
+    from emgsim.running.self_test import self_test
+
+    caps, name = station.source_caps, station.source.role.replace("_", " ")
+    print(f"{'':<8} {name} memory {caps.max_points} points, {caps.max_vpp_open_v:g} Vpp")
+    tested = self_test(station)
+    print(f"{'':<8} divider ratio {station.prove_divider():.6g}")
+    for one in tested:
+        unit = "" if one.unit == "1" else f" {one.unit}"
+        print(
+            f"{'test':<8} {one.id.removeprefix('self_test.')} {one.value:.4g}{unit}, "
+            f"must be {one.limit}: {one.verdict}"
+        )
+    return tested
 
 
 def _check_states(station: Station) -> bool:
@@ -131,6 +138,8 @@ def rig_plan(
     set_: Overrides = (),
 ) -> int:
     """Tell what a rig would do with a scenario: volts, codes, noise, limits. Drives nothing.
+
+    A scenario is played by the first generator; further ones stay off.
 
     Parameters
     ----------
@@ -184,8 +193,8 @@ def rig_plan(
 def rig_serve(rig: str = "virtual", *, seed: Seed = 0, set_: Overrides = ()) -> int:
     """Serve a virtual rig for other people's software, in real time, until SIGINT or SIGTERM.
 
-    Prints one VISA address or serial device per line: source, capture, device, and the switch if
-    there is one.
+    Prints one VISA address or serial device per line: source, further generators, capture, device,
+    and the switch if there is one.
 
     Parameters
     ----------

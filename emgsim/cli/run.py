@@ -31,7 +31,8 @@ def run(
 ) -> int:
     """Run a scenario on a rig: simulate, play, capture, align, analyse, compare, judge, report.
 
-    An examination is run muscle by muscle, and its findings are concluded.
+    An examination is run muscle by muscle, and its findings are concluded. Of several generators
+    the first plays, and the others stay off.
 
     Parameters
     ----------

@@ -62,15 +62,15 @@ def diagnose(heard: Mapping[str, Heard], *, begins_s: float) -> Diagnosed:
     Parameters
     ----------
     heard
-        What "loopback", "monitor" and "device" heard of one playback.
+        What "loopback", "monitor" and "device" heard of one playback; "monitor" may be absent.
     begins_s
         When the scenario begins on the player's clock: times are told on the scenario's.
     """
     tracks: dict[str, Track | None] = {}
     found: dict[str, tuple[Finding, ...]] = {}
-    for name in ORDER:
+    for name in (path for path in ORDER if path in heard):
         tracks[name], found[name] = followed_with_findings(heard[name])
-    shown = {finding.name: (path, finding) for path in ORDER for finding in found[path]}
+    shown = {finding.name: (path, finding) for path in found for finding in found[path]}
     diagnoses = tuple(
         told(finding, path, _part(name, found, tracks), begins_s)
         for name, (path, finding) in shown.items()
@@ -127,11 +127,11 @@ def told(finding: Finding, path: str, part: Part, begins_s: float) -> Diagnosis:
 
 def _part(name: str, found: Found, tracks: Mapping[str, Track | None]) -> Part:
     """Return where a fault of a name sits."""
-    shows = [path for path in ORDER if name in {finding.name for finding in found[path]}]
+    shows = [path for path in found if name in {finding.name for finding in found[path]}]
     if shows in (["loopback"], ["monitor"]):
         return "oscilloscope"  # the signal went on without the fault
     if shows[0] == "loopback":
         return "generator"
     if shows[0] == "monitor":
         return PLACES.get(name, "lead or amplifier")
-    return "converter" if tracks["monitor"] is not None else "lead, amplifier or converter"
+    return "converter" if tracks.get("monitor") is not None else "lead, amplifier or converter"

@@ -31,6 +31,15 @@ class SourceFaults(ScpiFaults):
     stuck_output: bool = False  # once on, the output stays on: OFF is accepted and the query says 1
 
 
+class GeneratorFaults(Physics):
+    """Say what goes wrong with one generator and the divider behind it."""
+
+    source_error: bool = False  # it queues -310 at every upload
+    source_silent: bool = False  # it accepts connections and never answers
+    divider_removed_at_s: float | None = Field(None, ge=0)  # of simulated time; 0: never was in
+    source: SourceFaults = SourceFaults()
+
+
 class Faults(Physics):
     """Say what goes wrong on purpose; by default nothing does."""
 
@@ -48,3 +57,15 @@ class Faults(Physics):
     source: SourceFaults = SourceFaults()
     capture: ScpiFaults = ScpiFaults()
     signal: SignalFaults = SignalFaults()
+    others: tuple[GeneratorFaults, ...] = ()  # of the further generators, in their order
+
+    def of(self, number: int) -> GeneratorFaults:
+        """Return the faults of one generator, from 0; of one that has no table: none."""
+        if number:
+            return self.others[number - 1] if number <= len(self.others) else GeneratorFaults()
+        return GeneratorFaults(
+            source_error=self.source_error,
+            source_silent=self.source_silent,
+            divider_removed_at_s=self.divider_removed_at_s,
+            source=self.source,
+        )

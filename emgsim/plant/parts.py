@@ -40,6 +40,11 @@ class Generator:
         self.is_playing = False
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether it neither plays nor is about to."""
+        return not (self.is_playing or self.is_waiting)
+
+    @property
     def n_points(self) -> int:
         """Length of the selected waveform."""
         return int(self.codes.size)
@@ -58,7 +63,7 @@ class Generator:
 
     def trigger(self) -> None:
         """Start one burst at the next block; ignored while one is playing or the output is off."""
-        if self.settings.output_on and not (self.is_playing or self.is_waiting):
+        if self.settings.output_on and self.is_quiet:
             self.n_triggers += 1
             self.is_waiting = True
 

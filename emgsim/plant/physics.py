@@ -194,7 +194,7 @@ class AmplifierPhysics(Physics):
 
 
 class ScopePhysics(Physics):
-    """The two-channel oscilloscope, which may average neighbouring conversions into one point.
+    """The oscilloscope, which may average neighbouring conversions into one point.
 
     Its noise has a white part, of which averaging leaves a root, and one that stays. Averaging
     gains a bit of resolution with each factor of four, as the white noise dithers the converter:
@@ -242,8 +242,28 @@ class LinePhysics(Physics):
     loss_ends: float = Field(1.0, gt=0, le=1)  # that it ends after a frame, all being lost in it
 
 
+class OtherPhysics(Physics):
+    """A further generator, with its divider and electrode in front of one input of the device."""
+
+    source: SourcePhysics = SourcePhysics()
+    fixture: FixturePhysics = FixturePhysics()
+    electrode: ElectrodePhysics = ElectrodePhysics()
+    input: int = Field(ge=1)  # of the device, from 0, that it drives alone
+
+    @model_validator(mode="after")
+    def _has_one_state(self) -> Self:
+        if self.fixture.states:
+            raise ValueError(
+                f"fixture.states: only the first generator reaches others than its divider, got "
+                f"{', '.join(self.fixture.states)}"
+            )
+        return self
+
+
 class RigPhysics(Physics):
     """All parts of one virtual rig.
+
+    The first generator drives all inputs of the device but those of the ``others``.
 
     ``clock`` is free, so that simulated time moves only when somebody asks for it, or paced, so
     that it is that of the wall.
@@ -257,6 +277,32 @@ class RigPhysics(Physics):
     line: LinePhysics = LinePhysics()
     clock: Literal["free", "paced"] = "free"
     lid_input: int = Field(0, ge=0)  # of the switch; closed while the lid is
+    others: tuple[OtherPhysics, ...] = ()  # further generators
+
+    @model_validator(mode="after")
+    def _gives_each_input_one_generator(self) -> Self:
+        inputs = [other.input for other in self.others]
+        if len(set(inputs)) < len(inputs) or max(inputs, default=0) >= self.amplifier.channels:
+            raise ValueError(
+                f"others: each must have an input of its own, from 1 to "
+                f"{self.amplifier.channels - 1}, got {inputs}"
+            )
+        return self
+
+    def of(self, number: int) -> Self:
+        """Return the rig as one of its generators sees it, from 0: with a source of its own."""
+        if number == 0:
+            return self
+        other = self.others[number - 1]
+        own = {"source": other.source, "fixture": other.fixture, "electrode": other.electrode}
+        return self.model_copy(update=own)
+
+    def inputs_of(self, number: int) -> tuple[int, ...]:
+        """Return which inputs a generator drives, from 0; none named: all."""
+        taken = [other.input for other in self.others]
+        if number:
+            return (taken[number - 1],)
+        return tuple(k for k in range(self.amplifier.channels) if k not in taken) if taken else ()
 
     @property
     def source_load_factor(self) -> float:

@@ -151,6 +151,13 @@ class SignalFaults(Physics):
     clock_step: ClockStep | None = None
     swapped_channels: SwappedChannels | None = None
 
+    def elsewhere(self) -> SignalFaults:
+        """Return what of it another generator's inputs meet: the mains, which come in everywhere.
+
+        Lead and generator that are at fault are those of the first; the amplifier is one for all.
+        """
+        return SignalFaults(mains=self.mains)
+
     def gain(self, part: Part, playback: int, times_s: Floats) -> Floats | float:
         """Return what a part multiplies the signal by, shape ``(n,)``, or 1 if it is whole."""
         total: Floats | float = 1.0
@@ -160,6 +167,13 @@ class SignalFaults(Physics):
             if fault is not None and fault.part == part:
                 total = total * fault.gain(playback, times_s)
         return total
+
+    def gained(self, part: Part, playback: int, times_s: Floats, volts: Floats) -> Floats:
+        """Return what a part makes of volts, a row per time after the playback's first point."""
+        gain = self.gain(part, playback, times_s)
+        if isinstance(gain, float):
+            return volts * gain if gain != 1 else volts
+        return np.asarray(volts * (gain if volts.ndim == 1 else gain[:, None]), dtype=np.float64)
 
     def hum_v(self, playback: int, times_s: Floats) -> Floats | float:
         """Return the volts that the mains make at the device's input, shape ``(n,)``, or 0."""

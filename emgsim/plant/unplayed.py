@@ -6,10 +6,10 @@ import numpy as np
 
 from emgsim.johnson import johnson_density_v2_hz
 from emgsim.plant.analog import Floats, Network
+from emgsim.plant.chance import Chance
 from emgsim.plant.lines import Noise
 from emgsim.plant.physics import RigPhysics, StatePhysics
 from emgsim.plant.signal_faults import SignalFaults
-from emgsim.seeds import stream
 
 STEPS = 4  # of noise per device sample: the staircase's droop at 10 kHz is 0.04 dB
 
@@ -23,20 +23,20 @@ class Unplayed:
         How large everything is.
     faults
         Mains and a broken lead are heard this way, too.
-    seed, burst
-        Seed of the noise, and number of the trigger.
+    chance
+        Of which generator and trigger the noise is.
     sample_s
         True time from one sample of the device to the next.
     """
 
     def __init__(
-        self, physics: RigPhysics, faults: SignalFaults, seed: int, burst: int, sample_s: float
+        self, physics: RigPhysics, faults: SignalFaults, chance: Chance, sample_s: float
     ) -> None:
-        self._physics, self._faults, self._burst = physics, faults, burst
+        self._physics, self._faults, self._burst = physics, faults, chance.burst
         self._period_s = sample_s / STEPS
-        self._input = Noise(stream(seed, "amplifier noise", burst))
-        self._series = Noise(stream(seed, "series impedance noise", burst))
-        self._open = Noise(stream(seed, "open input noise", burst))
+        self._input = Noise(chance.stream("amplifier noise"))
+        self._series = Noise(chance.stream("series impedance noise"))
+        self._open = Noise(chance.stream("open input noise"))
         self._offset_v = 0.0
 
     def wire(self, state: StatePhysics, before_v: float) -> None:

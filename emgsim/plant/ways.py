@@ -23,21 +23,29 @@ class Ways:
         From the generator's staircase to the loaded volts.
     level_v, step
         What they have heard for ever, and the generator's step from which on they are driven.
+    inputs
+        Of the device, which hear this source; none named: all.
     """
 
     def __init__(
-        self, physics: RigPhysics, state: StatePhysics, source: Network, level_v: float, step: int
+        self,
+        physics: RigPhysics,
+        state: StatePhysics,
+        source: Network,
+        level_v: float,
+        step: int,
+        inputs: tuple[int, ...] = (),
     ) -> None:
         a = physics.amplifier
         self._skews_s = 1e-6 * np.asarray(a.skews_us or np.zeros(a.channels))
         self._most_v = np.inf
-        self._everywhere = np.asarray(a.shares(()))
+        self._everywhere = np.asarray(a.shares(inputs))
         amplifier = physics.amplifier_network
         paths, shares = [], []
         if state.differential:
             device = physics.input_network_in(state) @ amplifier
             paths.append(Network(gain=state.differential) @ device)
-            shares.append(np.asarray(a.shares(state.driven)))
+            shares.append(np.asarray(a.shares(state.driven or inputs)))
             if physics.fixture.clamp_v is not None:
                 volts = abs(state.differential) * physics.load_factor_in(state)
                 self._most_v = physics.fixture.clamp_v / volts

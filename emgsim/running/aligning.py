@@ -21,7 +21,6 @@ from emgsim.bench.budget import (
     total_uv,
 )
 from emgsim.bench.levels import LevelPlan
-from emgsim.bench.playing import Catch
 from emgsim.bench.program import Program
 from emgsim.bench.rig import Rig
 from emgsim.diagnosis.breaks import TOO_MUCH, too_loud
@@ -33,6 +32,7 @@ from emgsim.diagnosis.tracks import Track, followed
 from emgsim.errors import NotAnalysableError
 from emgsim.records.journal import Line, finite
 from emgsim.running.logbook import Logbook
+from emgsim.running.playback import BrokenOff
 from emgsim.running.played import Floats, Played
 from emgsim.running.readings import declared_device
 from emgsim.stages import BandResponse
@@ -66,7 +66,8 @@ def chain_measured(
             "budget; what is detected counts, amplitude and shape are not judged"
         )
     yield from chain.raw_measurements(paths["device"], program)
-    yield from chain.monitor_measurements(paths["monitor"])
+    if "monitor" in paths:
+        yield from chain.monitor_measurements(paths["monitor"])
 
 
 def keep_fit(path: chain.Path, program: Program, logbook: Logbook) -> Line:
@@ -83,6 +84,8 @@ def aligned(
     rig: Rig, program: Program, played: Played, duration_s: float, logbook: Logbook
 ) -> dict[str, chain.Path]:
     """Return loopback, device and monitor on the scenario's clock; tell what is wrong with the rig.
+
+    A generator that is not heard at the device's analogue output has no monitor.
 
     Parameters
     ----------
@@ -107,6 +110,7 @@ def aligned(
     return {
         name: _path(rig, name, heard[name], program, duration_s, diagnosed, response=response)
         for name, response in _responses(rig, played).items()
+        if name in heard
     }
 
 
@@ -117,29 +121,33 @@ def tell(diagnoses: Iterable[Diagnosis], logbook: Logbook) -> None:
         logbook.progress(f"diagnosis   {diagnosis}")
 
 
-def tell_broken_off(
-    rig: Rig, program: Program, catch: Catch, plan: LevelPlan, logbook: Logbook
-) -> None:
-    """Tell what became of link and signal, if samples had come before a playback broke off."""
-    if not catch.device_blocks:
-        return
-    counts, last = catch.device_counts()[:, 0], catch.device_blocks[-1]
+def tell_broken_off(rig: Rig, broken_off: Iterable[BrokenOff], logbook: Logbook) -> None:
+    """Tell what became of link and signals, if samples had come before a playback broke off."""
+    for one in broken_off:
+        if one.catch.device_blocks:
+            _tell_one_broken_off(rig.of(one.source), one, logbook)
+
+
+def _tell_one_broken_off(rig: Rig, broken: BrokenOff, logbook: Logbook) -> None:
+    program, catch, input = broken.program, broken.catch, broken.input
+    counts, last = catch.device_counts()[:, input], catch.device_blocks[-1]
     device = chain.heard_of(
         counts * rig.profile.scale_uv_per_count,
         rig.profile.rate_hz,
         program,
-        noise_uv_rms=total_uv(_device_budget(rig, plan)),
+        noise_uv_rms=total_uv(_device_budget(rig, broken.plan)),
         response=declared(rig),
         band_hz=rig.profile.band_hz[1],
     )
     track = followed(device)
     times_s = _times_s(track, program, counts.size)
-    linked = _linked(rig, counts, last.n_bad_frames, last.n_repeated_frames)
-    tell(link_diagnoses(linked, times_s), logbook)
-    if catch.hung_up:
+    if not broken.source:  # the link is the same for all that played together
+        linked = _linked(rig, counts, last.n_bad_frames, last.n_repeated_frames)
+        tell(link_diagnoses(linked, times_s), logbook)
+    if catch.hung_up and not broken.source:
         at_s = None if times_s is None else float(times_s[-1])
         tell([hang_up(at_s, counts.size / rig.profile.rate_hz)], logbook)
-    elif track is not None and (loud := too_loud(track)) is not None:
+    elif not catch.hung_up and track is not None and (loud := too_loud(track)) is not None:
         part: Part = "fixture" if loud.name == TOO_MUCH else "lead"
         tell([told(loud, "device", part, program.recording_start_s)], logbook)
 
@@ -171,11 +179,13 @@ def _device_budget(rig: Rig, plan: LevelPlan) -> list[Row]:
 
 def recorded_uv(rig: Rig, played: Played) -> dict[str, Floats]:
     """Return what each path recorded, in microvolts at the device's input, shape ``(n,)``."""
-    return {
+    uv = {
         "loopback": 1e6 * rig.fixture.ratio * played.source_v,
         "device": played.counts * rig.profile.scale_uv_per_count,
-        "monitor": 1e6 / rig.device.monitor_gain * played.monitor_v,
     }
+    if played.monitor_v is not None:
+        uv["monitor"] = 1e6 / rig.device.monitor_gain * played.monitor_v
+    return uv
 
 
 def heard_paths(rig: Rig, program: Program, played: Played) -> Mapping[str, Heard]:
@@ -184,7 +194,7 @@ def heard_paths(rig: Rig, program: Program, played: Played) -> Mapping[str, Hear
     profile, scope_hz, noise = rig.profile, played.scope_rate_hz, budgets(rig, played)
     scale = profile.scale_uv_per_count
     device_uv, responses = total_uv(noise["device"]), _responses(rig, played)
-    return {
+    heard = {
         "loopback": chain.heard_of(
             uv["loopback"],
             scope_hz,
@@ -204,15 +214,17 @@ def heard_paths(rig: Rig, program: Program, played: Played) -> Mapping[str, Hear
                 others_uv=tuple(played.others.T * scale),
             )
         ),
-        "monitor": chain.heard_of(
+    }
+    if "monitor" in uv:
+        heard["monitor"] = chain.heard_of(
             uv["monitor"],
             scope_hz,
             program,
             noise_uv_rms=device_uv,
             response=responses["monitor"],
             band_hz=profile.band_hz[1],
-        ),
-    }
+        )
+    return heard
 
 
 def _responses(rig: Rig, played: Played) -> dict[str, BandResponse]:

@@ -1,4 +1,4 @@
-"""Channels that were recorded one after the other, put together on one clock.
+"""Channels that were aligned each on its own, put together on one clock.
 
 Each pass has sample times of its own: the recorder began anew, at another fraction of a sample. One
 recording has one grid, so this is the one place at which samples are interpolated: by a sinc

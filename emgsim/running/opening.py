@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from emgsim.bench.rig import Rig
-from emgsim.bench.station import GUARD_LOG, SOURCE_OFF, Station, open_station
+from emgsim.bench.station import GUARD_LOG, OFF, Station, open_station
 from emgsim.errors import InstrumentError
 from emgsim.instruments.base import Identity
 from emgsim.records.journal import Journal, Line
@@ -65,5 +65,5 @@ def _identify(rig: Rig, journal: Journal, role: str, who: Identity, before: Line
 def _make_safe(station: Station, journal: Journal) -> None:
     steps = station.make_safe()  # the station's own way out tries again, and tells
     why = "; ".join(f"{step.name}: {step.why}" for step in steps if not step.confirmed)
-    is_off = all(step.confirmed for step in steps if step.name == SOURCE_OFF)
+    is_off = all(step.confirmed for step in steps if step.name.endswith(OFF))
     journal.append("safe_state", confirmed=is_off, why=why)

@@ -1,8 +1,9 @@
-"""A recording of several channels on a generator of one output: one channel after the other.
+"""A recording of several channels: as many at once as there are generators, group after group.
 
-The generator is wired to all inputs of the device, so each pass could be heard by any of them: that
-of the k-th channel is read from the k-th input, and from the first again where the device has no
-more. Each pass has the same markers, and is aligned on its own; what came of all of them is put
+A single generator is wired to all inputs of the device, so each pass could be heard by any of them:
+that of the k-th channel is read from the k-th input, and from the first again where the device has
+no more. A further generator has an input of its own. Each channel has the same markers, and is
+aligned on its own, so that generators need no common clock; what came of all of them is put
 together on the recording's clock.
 """
 
@@ -11,10 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 
 from emgsim import chain
 from emgsim.bench.program import Program
-from emgsim.bench.rig import Rig
+from emgsim.bench.rig import Rig, source_role
 from emgsim.recording import Channel
 from emgsim.records.journal import finite
 from emgsim.records.record import RunRecord
@@ -23,25 +25,14 @@ from emgsim.running.assembling import Floats, assembled, on_grid
 from emgsim.running.excerpt import Excerpt
 from emgsim.running.gating import gated
 from emgsim.running.logbook import Logbook
-from emgsim.running.playback import Playback
-from emgsim.running.played import Played, spool
+from emgsim.running.playback import Playback, Turn
+from emgsim.running.played import spool
 from emgsim.verdict import Measurement
 
 KEPT = ("loopback", "device")  # paths that are put together
 SUMMED = ("link.lost_samples.",)
 LEAST = ("signal.over_budget.", "amplitude.polarity.")
 SQUARED = ("noise.added_uv.", "noise.budget_uv.")
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Turn:
-    """One channel's turn: its number and name, what was played, and what the input heard of it."""
-
-    number: int
-    name: str
-    program: Program
-    played: Played
-    input: int
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -86,17 +77,18 @@ def play_channels(
     """
     came: list[Came] = []
     try:
-        with playback.opened() as play_pass:
-            turns = zip(excerpt.numbers, excerpt.names, programs, strict=True)
-            for number, name, program in turns:
-                logbook.progress(f"channel     {name} ({len(came) + 1} of {len(excerpt.names)})")
+        with playback.opened() as play_group:
+            names = dict(zip(excerpt.numbers, excerpt.names, strict=True))
+            channels = zip(excerpt.numbers, programs, strict=True)
+            while group := dict(islice(channels, rig.n_sources)):
+                for n, number in enumerate(group, len(came) + 1):
+                    logbook.progress(f"channel     {names[number]} ({n} of {len(names)})")
                 try:
-                    played, input = play_pass(program, number)
+                    turns = play_group(group)
                 finally:
-                    if playback.broken_off is not None:
-                        tell_broken_off(rig, program, *playback.broken_off, logbook)
-                turn = Turn(number=number, name=name, program=program, played=played, input=input)
-                came.append(_aligned(turn, excerpt.recording.duration_s, rig, logbook))
+                    tell_broken_off(rig, playback.broken_off, logbook)
+                for turn in turns:
+                    came.append(_aligned(turn, names[turn.number], excerpt, rig, logbook))
     finally:
         _keep(came, rig, logbook)
     for measurement in pooled(came):
@@ -110,8 +102,9 @@ def without_single_channels(record: RunRecord) -> RunRecord:
     return replace(record, measurements=kept)
 
 
-def _aligned(turn: Turn, duration_s: float, rig: Rig, logbook: Logbook) -> Came:
-    """Align one pass, measure it, and journal both for the device."""
+def _aligned(turn: Turn, name: str, excerpt: Excerpt, rig: Rig, logbook: Logbook) -> Came:
+    """Align one channel, measure it, and journal both for the device."""
+    rig, duration_s = rig.of(turn.source), excerpt.recording.duration_s
     program, played = turn.program, turn.played
     with logbook.stage("align") as say:
         paths = aligned(rig, program, played, duration_s, logbook)
@@ -124,25 +117,26 @@ def _aligned(turn: Turn, duration_s: float, rig: Rig, logbook: Logbook) -> Came:
         for m in measured.values():
             if m.id.endswith(".device"):
                 logbook.journal.measurement(replace(m, id=f"{m.id}_{turn.number}"))
-        _keep_fit(turn, paths["device"], logbook)
+        _keep_fit(turn, name, paths["device"], logbook)
         say(f"rms {measured['amplitude.rms_error_pct.device'].value:+.2f} %")
     uv = recorded_uv(rig, played)
     rates_hz = {"loopback": played.scope_rate_hz, "device": rig.profile.rate_hz}
     return Came(
         number=turn.number,
-        name=turn.name,
+        name=name,
         columns={p: on_grid(uv[p], paths[p], rates_hz[p], duration_s) for p in KEPT},
         rates_hz=rates_hz,
         measured=measured,
     )
 
 
-def _keep_fit(turn: Turn, path: chain.Path, logbook: Logbook) -> None:
-    """Journal how a pass is aligned: the time of the recorder's first sample, and its clock."""
+def _keep_fit(turn: Turn, name: str, path: chain.Path, logbook: Logbook) -> None:
+    """Journal how a channel is aligned: the time of the recorder's first sample, and its clock."""
     found = path.aligned
     begins_s = path.recording.start_s - path.first_sample / path.recording.rate_hz
     values = path.table(turn.program.recording_start_s) | {
-        "channel": turn.name,
+        "channel": name,
+        "source": source_role(turn.source),
         "input": turn.input,
         "offset_s": begins_s,
         "offset_sd_us": 1e6 * found.middle_sd_s,

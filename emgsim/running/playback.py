@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from emgsim.bench.levels import LevelPlan
-from emgsim.bench.playing import Catch, load_program, play
+from emgsim.bench.playing import Catch, Loaded, load_program, play_together
 from emgsim.bench.program import Program
 from emgsim.bench.rig import Rig
 from emgsim.bench.station import Station
@@ -18,14 +18,40 @@ from emgsim.running.opening import opened
 from emgsim.running.played import SPOOL, Played, spool
 from emgsim.running.resuming import Done
 
-PlayPass = Callable[[Program, int], tuple[Played, int]]
-"""Plays a program, the channel of that number, and tells which input of the device was read."""
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Turn:
+    """One channel's turn: what was played, by which generator, and what the input heard of it.
+
+    Channels, generators and inputs of the device are counted from 0.
+    """
+
+    number: int
+    source: int
+    input: int
+    program: Program
+    played: Played
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BrokenOff:
+    """A program whose playback broke off, what was caught until then, and where it was heard."""
+
+    source: int
+    input: int
+    program: Program
+    plan: LevelPlan
+    catch: Catch
+
+
+PlayGroup = Callable[[Mapping[int, Program]], list[Turn]]
+"""Plays programs at once, by the numbers of their channels: one for each generator at most."""
 
 
 class Playback:
     """One rig and the one playback on it, which may have been made before.
 
-    ``broken_off`` is what was caught of a playback that broke off, and its levels.
+    ``broken_off`` is what was played when a playback broke off: by one generator, or by several.
 
     Parameters
     ----------
@@ -40,7 +66,7 @@ class Playback:
     def __init__(self, rig: Rig, seed: int, logbook: Logbook, done: Done) -> None:
         self._rig, self._seed, self._logbook, self._done = rig, seed, logbook, done
         self._journal = logbook.journal
-        self.broken_off: tuple[Catch, LevelPlan] | None = None
+        self.broken_off: tuple[BrokenOff, ...] = ()
 
     def played(self, program: Program) -> Played:
         """Return what was captured of a program: played now, or kept from before.
@@ -52,31 +78,31 @@ class Playback:
         """
         if "play" not in self._done.stages:
             with self._opened() as station:
-                plan = self._load(station, program)
-                return self._play(station, program, plan)
+                return self._play(self._load(station.of(0), program))
         if not self._done.is_safe:  # it was played, and nobody saw the output off since
             with self._opened():
                 pass
         return Played.read(self._logbook.folder)
 
     @contextmanager
-    def opened(self) -> Iterator[PlayPass]:
+    def opened(self) -> Iterator[PlayGroup]:
         """Open the rig for several playbacks, and leave it in its safe state.
 
-        The generator is wired to all inputs of the device. That of a channel's number is read; a
-        device that has fewer is read at the number that is left over.
+        The first generator is wired to all inputs of the device that no other one drives. Of those
+        a channel is read at that of its number; where there are fewer, at the number that is left
+        over.
         """
         with self._opened() as station:
 
-            def play_pass(program: Program, number: int) -> tuple[Played, int]:
-                return self._play_pass(station, program, self._load(station, program), number)
+            def play_group(programs: Mapping[int, Program]) -> list[Turn]:
+                return self._play_group(station, programs)
 
-            yield play_pass
+            yield play_group
 
     def _opened(self) -> AbstractContextManager[Station]:
         return opened(self._rig, self._seed, self._logbook, self._done.identities)
 
-    def _load(self, station: Station, program: Program) -> LevelPlan:
+    def _load(self, station: Station, program: Program) -> Loaded:
         with self._logbook.stage("load") as say:
             plan, receipt = load_program(station, program)
             self._journal.append("plan", values=plan.table() | {"codes_sha256": receipt.sha256})
@@ -84,38 +110,60 @@ class Playback:
                 f"{plan.n_points} points at {plan.source_rate_hz:g} Sa/s, "
                 f"{plan.vpp_open_v:g} Vpp, peak {plan.peak_at_device_uv:.0f} uV at the device"
             )
-        return plan
+        return Loaded(station, program, plan)
 
-    def _play(self, station: Station, program: Program, plan: LevelPlan) -> Played:
+    def _play(self, loaded: Loaded) -> Played:
         with self._logbook.stage("play") as say:
-            catch = self._caught(station, program, plan)
-            played = Played.of(catch, plan, self._rig)
+            catch = self._caught([loaded], [0])
+            played = Played.of(catch, loaded.plan, self._rig)
             self._spooled(played, SPOOL)
             say(_told(played, catch))
         return played
 
-    def _play_pass(
-        self, station: Station, program: Program, plan: LevelPlan, number: int
-    ) -> tuple[Played, int]:
-        input = number % station.device.n_channels
+    def _play_group(self, station: Station, programs: Mapping[int, Program]) -> list[Turn]:
+        loaded = [self._load(station.of(k), one) for k, one in enumerate(programs.values())]
+        own = [self._rig.inputs_of(k, station.device.n_channels) for k in range(len(loaded))]
+        inputs = [k[number % len(k)] for k, number in zip(own, programs, strict=True)]
+        # A look at each block sees a generator's first input: all of its inputs hear the same.
         with self._logbook.stage("play") as say:
-            catch = self._caught(station, program, plan, is_last=False)
-            played = Played.of(catch, plan, self._rig, input)
-            # Without its other inputs, of which a grid has hundreds.
-            self._spooled(replace(played, others=played.others[:, :0]), spool(number))
-            say(_told(played, catch))
-        return played, input
+            catch = self._caught(loaded, inputs, is_last=False)
+            turns = [
+                Turn(
+                    number=number,
+                    source=k,
+                    input=inputs[k],
+                    program=loaded[k].program,
+                    played=Played.of(
+                        catch,
+                        loaded[k].plan,
+                        loaded[k].station.rig,
+                        inputs[k],
+                        number=k,
+                        others=[other for other in own[k] if other != inputs[k]],
+                    ),
+                )
+                for k, number in enumerate(programs)
+            ]
+            for turn in turns:
+                # Without its other inputs, of which a grid has hundreds.
+                kept = replace(turn.played, others=turn.played.others[:, :0])
+                self._spooled(kept, spool(turn.number))
+            say(_told(turns[0].played, catch))
+        return turns
 
     def _caught(
-        self, station: Station, program: Program, plan: LevelPlan, *, is_last: bool = True
+        self, loaded: Sequence[Loaded], inputs: Sequence[int], *, is_last: bool = True
     ) -> Catch:
         """Play what is loaded; what was caught of a playback that breaks off is kept."""
         catch = Catch()
         try:
-            play(station, program, plan, catch, is_last=is_last)
+            play_together(loaded, catch, is_last=is_last)
         except (EmgsimError, KeyboardInterrupt):
-            self._keep_raw(station, catch)
-            self.broken_off = catch, plan
+            self._keep_raw(loaded[0].station, catch)
+            self.broken_off = tuple(
+                BrokenOff(source=k, input=input, program=one.program, plan=one.plan, catch=catch)
+                for k, (one, input) in enumerate(zip(loaded, inputs, strict=True))
+            )
             raise
         return catch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -32,25 +33,51 @@ class Played:
     ``counts`` are the device's codes, NaN where frames were lost; ``source_v`` and ``monitor_v``
     what the oscilloscope saw, in volts, at ``scope_rate_hz``, each value the mean of
     ``scope_averaged_s``; all of shape ``(n,)``. The codes are those of one input; ``others`` are of
-    all others that the device has.
+    the others that could hear the same generator, and ``monitor_v`` is None where the device's
+    analogue output is not of that input.
     """
 
     plan: LevelPlan
     counts: Floats
     source_v: Floats
-    monitor_v: Floats
+    monitor_v: Floats | None
     scope_rate_hz: float
     scope_averaged_s: float
     source_range_v: float  # full scale of the oscilloscope's channel on the source
-    others: Floats  # of the device's further channels, shape ``(n, n_channels - 1)``
+    others: Floats  # of the device's further channels, shape ``(n, n_others)``
     n_bad_frames: int
     n_repeated_frames: int
     events: tuple[DeviceEvent, ...] = ()  # that the device has detected by itself
 
     @classmethod
-    def of(cls, catch: Catch, plan: LevelPlan, rig: Rig, input: int = 0) -> Self:
-        """Return a playback that came to its end, as one of the device's inputs heard it."""
-        scope, counts = catch.scope_record(), catch.device_counts()
+    def of(
+        cls,
+        catch: Catch,
+        plan: LevelPlan,
+        rig: Rig,
+        input: int = 0,
+        *,
+        number: int = 0,
+        others: Sequence[int] | None = None,
+    ) -> Self:
+        """Return a playback that came to its end, as one of the device's inputs heard it.
+
+        Parameters
+        ----------
+        catch, plan
+            What came of it, and its levels.
+        rig
+            As the generator sees it that played it.
+        input
+            Of the device, from 0.
+        number
+            Of the generator among those that played, from 0.
+        others
+            Further inputs that the generator drives; by default all that there are.
+        """
+        scope, counts = catch.scope_record(number), catch.device_counts()
+        if others is None:
+            others = [k for k in range(counts.shape[1]) if k != input]
         return cls(
             plan=plan,
             counts=counts[:, input],
@@ -59,7 +86,7 @@ class Played:
             scope_rate_hz=scope.settings.rate_hz,
             scope_averaged_s=scope.settings.averaged_s,
             source_range_v=scope.settings.channels[rig.capture.source_channel].range_v,
-            others=np.delete(counts, input, axis=1),
+            others=counts[:, list(others)],
             n_bad_frames=catch.device_blocks[-1].n_bad_frames,
             n_repeated_frames=catch.device_blocks[-1].n_repeated_frames,
             events=catch.device_events(),
@@ -75,7 +102,7 @@ class Played:
                 plan=np.array(json.dumps(self.plan.table())),
                 counts=self.counts,
                 source_v=self.source_v,
-                monitor_v=self.monitor_v,
+                monitor_v=np.zeros(0) if self.monitor_v is None else self.monitor_v,
                 scope=np.array([self.scope_rate_hz, self.source_range_v, self.scope_averaged_s]),
                 others=self.others,
                 frames=np.array([self.n_bad_frames, self.n_repeated_frames]),
@@ -86,13 +113,14 @@ class Played:
     def read(cls, folder: Path, name: str = SPOOL) -> Self:
         """Read what `write` wrote; the caller has compared its digest."""
         with np.load(folder / name, allow_pickle=False) as file:
+            monitor_v = file["monitor_v"]
             rate_hz, range_v, averaged_s = (float(value) for value in file["scope"])
             n_bad, n_repeated = (int(value) for value in file["frames"])
             return cls(
                 plan=LevelPlan(**json.loads(str(file["plan"]))),
                 counts=file["counts"],
                 source_v=file["source_v"],
-                monitor_v=file["monitor_v"],
+                monitor_v=monitor_v if monitor_v.size else None,
                 scope_rate_hz=rate_hz,
                 scope_averaged_s=averaged_s,
                 source_range_v=range_v,

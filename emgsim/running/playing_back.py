@@ -128,7 +128,8 @@ def play_back(
             todo="choose one with --channel NAME, or leave --analyse out",
         )
     refuse_unarmed(rig)
-    program_of(excerpt, rig)  # before there is a folder
+    for k in range(min(rig.n_sources, len(excerpt.names))):
+        program_of(excerpt, rig.of(k), k)  # before there is a folder
     began = datetime.now(UTC)
     folder = out / run_name(began, excerpt.id, rig.id)
     tables = {"scenario": excerpt.table(), "rig": rig.resolved()}
@@ -157,7 +158,7 @@ def play_back(
 
 
 def _carry_out(excerpt: Excerpt, rig: Rig, seed: int, logbook: Logbook, *, analyse: bool) -> None:
-    """Play, align and measure one channel, or one after the other."""
+    """Play, align and measure one channel, or several: as many at once as there are generators."""
     recording = excerpt.recording
     with logbook.stage("read") as say:
         logbook.keep(PLAYED, recording)
@@ -168,7 +169,8 @@ def _carry_out(excerpt: Excerpt, rig: Rig, seed: int, logbook: Logbook, *, analy
         )
     playback = Playback(rig, seed, logbook, Done())
     if len(excerpt.names) > 1:
-        programs = (program_of(excerpt, rig, k) for k in range(len(excerpt.names)))
+        n = rig.n_sources
+        programs = (program_of(excerpt, rig.of(k % n), k) for k in range(len(excerpt.names)))
         play_channels(excerpt, programs, rig, playback, logbook)
         return
     paths = _play_one(recording, program_of(excerpt, rig), rig, playback, logbook)
@@ -183,8 +185,7 @@ def _play_one(
     try:
         played = playback.played(program)
     finally:
-        if playback.broken_off is not None:
-            tell_broken_off(rig, program, *playback.broken_off, logbook)
+        tell_broken_off(rig, playback.broken_off, logbook)
     with logbook.stage("align") as say:
         paths = aligned(rig, program, played, recording.duration_s, logbook)
         for path in paths.values():

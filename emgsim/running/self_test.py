@@ -16,7 +16,6 @@ import numpy as np
 
 from emgsim import chain
 from emgsim.bench.playing import Catch, load_program, play
-from emgsim.bench.probing import probe
 from emgsim.bench.program import LEAD_S, Program, program_for
 from emgsim.bench.rig import THROUGH, Rig
 from emgsim.bench.station import Station
@@ -52,7 +51,8 @@ def self_test(station: Station) -> tuple[Measurement, ...]:
     Parameters
     ----------
     station
-        Opened; its output is off before and after.
+        Opened; its output is off before and after. Of several generators the first is tested, or
+        that of `Station.of`.
 
     Returns
     -------
@@ -66,13 +66,12 @@ def self_test(station: Station) -> tuple[Measurement, ...]:
     """
     rig = station.rig
     station.into(THROUGH)
-    if "divider_ratio" not in station.facts:
-        station.facts["divider_ratio"] = probe(station.source, station.device, station.profile)
+    station.prove_divider()
     program = program_for(_sine(rig), rig.profile.band_hz[1])
     plan, _ = load_program(station, program)
     catch = Catch()
     play(station, program, plan, catch, is_last=False)
-    found = {m.id: m for m in _facts(rig, program, Played.of(catch, plan, rig))}
+    found = {m.id: m for m in _facts(rig, program, Played.of(catch, plan, rig, station.input))}
     return tuple(_judged(limit, found) for limit in LIMITS)
 
 

@@ -139,8 +139,7 @@ class Stages:
         try:
             return self.playback.played(program)
         except EmgsimError:
-            if self.playback.broken_off is not None:
-                tell_broken_off(self.rig, program, *self.playback.broken_off, self.logbook)
+            tell_broken_off(self.rig, self.playback.broken_off, self.logbook)
             raise
 
     def _align(self, program: Program, played: Played) -> None:

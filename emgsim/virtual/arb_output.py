@@ -102,6 +102,8 @@ class ArbGenerator:
     ----------
     world
         The plant.
+    number
+        Which of its generators, from 0.
     make_output
         Returns an output as a reset leaves it.
     is_stuck
@@ -109,9 +111,14 @@ class ArbGenerator:
     """
 
     def __init__(
-        self, world: World, make_output: Callable[[], ArbOutput], *, is_stuck: bool = False
+        self,
+        world: World,
+        number: int,
+        make_output: Callable[[], ArbOutput],
+        *,
+        is_stuck: bool = False,
     ) -> None:
-        self._wired = WiredOutput(world)
+        self._wired = WiredOutput(world, number)
         self._make_output = make_output
         self._is_stuck = is_stuck
         self._outputs = (make_output(), make_output())

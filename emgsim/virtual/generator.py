@@ -36,12 +36,14 @@ IDENTITY = "Agilent Technologies,33522B,MY00000001,4.00-1.19-2.00-58-00"
 
 
 class VirtualGenerator:
-    """Map the instrument's settings on the generator of a `World`.
+    """Map the instrument's settings on a generator of a `World`.
 
     Parameters
     ----------
     world
         The plant.
+    number
+        Which of its generators, from 0.
     has_source_error
         Queue ``-310,"System error"`` at every upload instead of storing it.
     is_stuck
@@ -49,9 +51,14 @@ class VirtualGenerator:
     """
 
     def __init__(
-        self, world: World, *, has_source_error: bool = False, is_stuck: bool = False
+        self,
+        world: World,
+        number: int = 0,
+        *,
+        has_source_error: bool = False,
+        is_stuck: bool = False,
     ) -> None:
-        self._wired = WiredOutput(world)
+        self._wired = WiredOutput(world, number)
         self._has_source_error = has_source_error
         self._is_stuck = is_stuck
         self._memories = (WaveformMemory(), WaveformMemory())

@@ -44,12 +44,14 @@ class OnOff(Switch):
 
 
 class VirtualRigolGenerator:
-    """Map the instrument's settings on the generator of a `World`.
+    """Map the instrument's settings on a generator of a `World`.
 
     Parameters
     ----------
     world
         The plant.
+    number
+        Which of its generators, from 0.
     has_source_error
         Queue ``-310,"System error"`` at every upload instead of storing it.
     is_stuck
@@ -57,11 +59,16 @@ class VirtualRigolGenerator:
     """
 
     def __init__(
-        self, world: World, *, has_source_error: bool = False, is_stuck: bool = False
+        self,
+        world: World,
+        number: int = 0,
+        *,
+        has_source_error: bool = False,
+        is_stuck: bool = False,
     ) -> None:
         self._has_source_error = has_source_error
         self._packets: tuple[list[Codes], list[Codes]] = ([], [])
-        self._arb = ArbGenerator(world, _new_output, is_stuck=is_stuck)
+        self._arb = ArbGenerator(world, number, _new_output, is_stuck=is_stuck)
         self.engine = Engine(IDENTITY, self._commands(), self)
 
     # ---- what the common commands act on

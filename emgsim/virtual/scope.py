@@ -1,10 +1,11 @@
-"""Twin of a Keysight InfiniiVision scope with two channels.
+"""Twin of a Keysight InfiniiVision scope with two channels, or four at a rig of several generators.
 
 Channel 1 listens to the generator, channel 2 to the amplifier's monitor output, and the external
-trigger to the generator's sync. Modelled: single acquisitions of that trigger, normal ones and
-those of high resolution, which averages the conversions between two points. Not modelled:
-points before the trigger (the record begins there, and ``XORigin`` says so), triggers from a
-channel or by the automatic sweep, other types and time bases, segments, measurements, pictures.
+trigger to the generator's sync; channels 3 and 4 to further generators. Modelled: single
+acquisitions of that trigger, normal ones and those of high resolution, which averages the
+conversions between two points. Not modelled: points before the trigger (the record begins there,
+and ``XORigin`` says so), triggers from a channel or by the automatic sweep, other types and time
+bases, segments, measurements, pictures.
 
 A query that needs a finished record lets simulated time pass until there is one; if it can never
 come it answers an empty block, or 0, and queues -230.
@@ -31,10 +32,11 @@ from emgsim.virtual.acquisition import (
     scale_of,
 )
 from emgsim.virtual.parameters import Kind, Number, ScpiError, write_block
-from emgsim.virtual.scope_tree import CHANNEL_SETTINGS, SETTINGS
+from emgsim.virtual.scope_tree import CHANNEL_SETTINGS, settings
 from emgsim.virtual.scpi import Call, Command, Engine, Steps, setting
 
 IDENTITY = "KEYSIGHT TECHNOLOGIES,DSO-X 3012G,MY00000002,07.60.2023120100"
+IDENTITY_OF_FOUR = "KEYSIGHT TECHNOLOGIES,DSO-X 3014G,MY00000004,07.60.2023120100"
 STEP_S = 0.010
 RUNNING, WAITING_FOR_TRIGGER = 8, 32  # of the operation condition register
 
@@ -50,22 +52,27 @@ class VirtualScope:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        has_four = len(world.feeds) > 1
+        self._n_channels = 4 if has_four else 2
+        self._settings = settings(self._n_channels)
         self._values: dict[str, Any] = {}
         self._channels: list[dict[str, Any]] = []
         self._acquisition: Acquisition | None = None
         self._has_trigger_event = False
         self.reset()
-        self.engine = Engine(IDENTITY, self._commands(), self)
+        identity = IDENTITY_OF_FOUR if has_four else IDENTITY
+        self.engine = Engine(identity, self._commands(), self, self._n_channels)
 
     # ---- what the common commands act on
 
     def reset(self) -> None:
         """Stop, forget the record and take the power-on settings."""
-        self._values = {key: kind.default for _, key, kind in SETTINGS}
+        self._values = {key: kind.default for _, key, kind in self._settings}
         self._values |= {"points": None, "rate_hz": MAX_RATE_HZ}
         plain = {key: kind.default for _, key, kind in CHANNEL_SETTINGS}
         self._channels = [
-            plain | {"range_v": 8.0, "probe": 1.0, "label": str(number)} for number in (1, 2)
+            plain | {"range_v": 8.0, "probe": 1.0, "label": str(number)}
+            for number in range(1, self._n_channels + 1)
         ]
         self._acquisition = None
         self._has_trigger_event = False
@@ -86,9 +93,7 @@ class VirtualScope:
     def settle(self) -> Generator[None, None, None]:
         """Acquire to the end; raise when no trigger is on its way."""
         while self.is_busy():
-            source = self._world.generator
-            is_coming = source.is_waiting or source.is_playing
-            if self._world.scope.state == "armed" and not is_coming:
+            if self._world.scope.state == "armed" and not self._world.is_played_on:
                 raise ScpiError(-230, "no trigger came")
             self.pass_time()
             yield
@@ -97,7 +102,7 @@ class VirtualScope:
 
     def _commands(self) -> list[Command]:
         rows: list[Command] = []
-        for pattern, key, kind in SETTINGS:
+        for pattern, key, kind in self._settings:
             rows += setting(pattern, kind, partial(self._get, key), partial(self._put, key))
         for pattern, key, kind in CHANNEL_SETTINGS:
             rows += self._of_channel(pattern, key, kind)
@@ -245,8 +250,8 @@ class VirtualScope:
 
     def _poll(self) -> str:
         """Return the state of the plant's scope; a poll lets time pass while it is running."""
-        source, scope = self._world.generator, self._world.scope
-        if self.is_busy() and (source.is_waiting or source.is_playing or scope.state == "running"):
+        world, scope = self._world, self._world.scope
+        if self.is_busy() and (world.is_played_on or scope.state == "running"):
             self.pass_time()
         return scope.state
 

@@ -9,7 +9,8 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,24 +41,10 @@ class RigFile:
     physics: RigPhysics
     faults: Faults
     wires: Wires = field(default_factory=Wires)
-    make_source: twins.MakeEngine = twins.SOURCES[DRIVERS["source"]]
-    make_capture: twins.MakeEngine = twins.CAPTURES[DRIVERS["capture"]]
+    make_sources: tuple[twins.MakeSource, ...] = (twins.SOURCES[DRIVERS["source"]],)
+    make_capture: twins.MakeCapture = twins.CAPTURES[DRIVERS["capture"]]
     make_device: twins.MakePort = twins.DEVICES[DRIVERS["device"], PROFILE]
     has_switch: bool = False  # a relay box, and not a person
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Name where the instruments are found; a rig need not have a switch."""
-
-    source: str
-    capture: str
-    device: str
-    switch: str = ""
-
-    def table(self) -> dict[str, str]:
-        """Return the addresses by role, of what there is."""
-        return {role: address for role, address in asdict(self).items() if address}
 
 
 def read_rig(path: Path) -> RigFile:
@@ -65,7 +52,8 @@ def read_rig(path: Path) -> RigFile:
 
     The table ``virtual`` holds the physics and the ``wires``; ``faults`` may stand in it or beside
     it. The tables ``source``, ``capture`` and ``device`` name the drivers whose twins are wanted,
-    and a table ``switch`` that names a resource asks for a relay box.
+    ``others`` those of further generators, one for each of ``virtual.others``, and a table
+    ``switch`` that names a resource asks for a relay box.
 
     Raises
     ------
@@ -80,8 +68,15 @@ def read_rig(path: Path) -> RigFile:
         wires = Wires.model_validate(table.pop("wires", {}))
         switch = dict(content.get("switch") or {})
         physics = RigPhysics.model_validate(table)
-        makers = _makers(content)
-        return RigFile(physics, faults, wires, *makers, has_switch=bool(switch.get("resource")))
+        _check_faults(faults, physics)
+        return RigFile(
+            physics,
+            faults,
+            wires,
+            _source_makers(content, len(physics.others)),
+            *_makers(content),
+            has_switch=bool(switch.get("resource")),
+        )
     except InputError as error:
         raise InputError(error.what, where=f"{path}, {error.where}", todo=error.todo) from error
     except ValidationError as error:
@@ -93,14 +88,39 @@ def read_rig(path: Path) -> RigFile:
         raise InputError(what, where=str(path)) from error
 
 
-def _makers(
-    content: dict[str, Any],
-) -> tuple[twins.MakeEngine, twins.MakeEngine, twins.MakePort]:
-    """Return what makes the twins of the drivers that a rig names; where it names none, ours."""
-    source, capture, device = (dict(content.get(role) or {}) for role in DRIVERS)
+def source_role(number: int) -> str:
+    """Return the name under which a generator is served, from 0: ``source``, ``source_2``, ..."""
+    return f"source_{number + 1}" if number else "source"
+
+
+def _source_makers(content: dict[str, Any], n_others: int) -> tuple[twins.MakeSource, ...]:
+    """Return what makes the twins of the generators' drivers; where none is named, ours."""
+    others = content.get("others") or [{}] * n_others
+    if len(others) != n_others:
+        raise InputError(
+            f"must be as many as virtual.others, which are {n_others}, got {len(others)}",
+            where="others",
+        )
+    roles = [dict(content.get("source") or {}), *map(dict, others)]
+    names = [str(role.get("driver", DRIVERS["source"])) for role in roles]
+    return tuple(twins.source(name, source_role(k)) for k, name in enumerate(names))
+
+
+def _check_faults(faults: Faults, physics: RigPhysics) -> None:
+    """Refuse faults of generators that a rig has not."""
+    if len(faults.others) > len(physics.others):
+        raise InputError(
+            f"must be at most as many as virtual.others, which are {len(physics.others)}, "
+            f"got {len(faults.others)}",
+            where="faults.others",
+        )
+
+
+def _makers(content: dict[str, Any]) -> tuple[twins.MakeCapture, twins.MakePort]:
+    """Return what makes the twins of the other drivers that a rig names; else ours."""
+    capture, device = (dict(content.get(role) or {}) for role in ("capture", "device"))
     device_driver = str(device.get("driver", DRIVERS["device"]))
     return (
-        twins.source(str(source.get("driver", DRIVERS["source"]))),
         twins.capture(str(capture.get("driver", DRIVERS["capture"]))),
         twins.device(device_driver, str(device.get("profile", PROFILE))),
     )
@@ -127,37 +147,43 @@ class VirtualRig:
     def __init__(self, rig: RigFile, seed: int) -> None:
         self.world = world = World(rig.physics, seed, rig.faults.signal)
         faults, wires = rig.faults, rig.wires
-        source = Firmware(
-            rig.make_source(world, faults), faults.source, is_silent=faults.source_silent
-        )
+        self._sources = [
+            SERVERS[wires.source](_source(make, world, faults, number))
+            for number, make in enumerate(rig.make_sources)
+        ]
         capture = Firmware(rig.make_capture(world, faults), faults.capture)
-        self._source = SERVERS[wires.source](source)
         self._capture = SERVERS[wires.capture](capture)
         self._device = rig.make_device(world, faults)
         self._relays = VirtualRelays(world) if rig.has_switch else None
-        if rig.faults.divider_removed_at_s is not None:
-            world.at(rig.faults.divider_removed_at_s, world.remove_divider)
-        if rig.faults.stuck_relay is not None:
-            world.stick_relay(rig.faults.stuck_relay)
-        if rig.faults.lid_opens_at_s is not None:
-            world.at(rig.faults.lid_opens_at_s, world.open_lid)
+        for number in range(len(self._sources)):
+            removed_at_s = faults.of(number).divider_removed_at_s
+            if removed_at_s is not None:
+                world.at(removed_at_s, partial(world.remove_divider, number))
+        if faults.stuck_relay is not None:
+            world.stick_relay(faults.stuck_relay)
+        if faults.lid_opens_at_s is not None:
+            world.at(faults.lid_opens_at_s, world.open_lid)
 
-    async def start(self) -> Addresses:
-        """Open all ports, on loopback, and return where they are."""
-        return Addresses(
-            source=await self._source.start(),
-            capture=await self._capture.start(),
-            device=self._device.open(),
-            switch="" if self._relays is None else self._relays.open(),
-        )
+    async def start(self) -> dict[str, str]:
+        """Open all ports, on loopback, and return by role where they are."""
+        addresses = {source_role(k): await each.start() for k, each in enumerate(self._sources)}
+        addresses |= {"capture": await self._capture.start(), "device": self._device.open()}
+        return addresses | ({} if self._relays is None else {"switch": self._relays.open()})
 
     async def close(self) -> None:
         """Close all ports and every connection."""
         self._device.close()
         if self._relays is not None:
             self._relays.close()
-        await self._source.close()
+        for source in self._sources:
+            await source.close()
         await self._capture.close()
+
+
+def _source(make: twins.MakeSource, world: World, faults: Faults, number: int) -> Firmware:
+    """Return a generator's twin with what goes wrong in it."""
+    own = faults.of(number)
+    return Firmware(make(world, faults, number), own.source, is_silent=own.source_silent)
 
 
 async def serve(rig: RigFile, seed: int) -> None:
@@ -166,7 +192,7 @@ async def serve(rig: RigFile, seed: int) -> None:
     with _end_wanted() as is_over:
         try:
             addresses = await servers.start()
-            print(json.dumps(addresses.table()), flush=True)
+            print(json.dumps(addresses), flush=True)
             await is_over.wait()
         finally:
             await servers.close()

@@ -70,12 +70,14 @@ class Channel:
 
 
 class VirtualSiglentGenerator:
-    """Map the instrument's settings on the generator of a `World`.
+    """Map the instrument's settings on a generator of a `World`.
 
     Parameters
     ----------
     world
         The plant.
+    number
+        Which of its generators, from 0.
     model
         One of `MODELS`.
     has_source_error
@@ -87,6 +89,7 @@ class VirtualSiglentGenerator:
     def __init__(
         self,
         world: World,
+        number: int = 0,
         *,
         model: str = "SDG2042X",
         has_source_error: bool = False,
@@ -96,7 +99,7 @@ class VirtualSiglentGenerator:
         self._has_source_error = has_source_error
         self._stored: dict[str, tuple[str, Codes]] = {}
         self._channels = (Channel(), Channel())
-        self._arb = ArbGenerator(world, _new_output, is_stuck=is_stuck)
+        self._arb = ArbGenerator(world, number, _new_output, is_stuck=is_stuck)
         self.engine = Engine(
             f"Siglent Technologies,{model},SDG0SIM0000001,2.01.01.37R6",
             self._commands(),

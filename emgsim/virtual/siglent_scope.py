@@ -258,8 +258,8 @@ class VirtualSiglentScope:
 
     def _status(self, _: Call) -> str:
         """Tell the state; asking lets time pass while something is under way."""
-        source, scope = self._world.generator, self._world.scope
-        is_under_way = source.is_waiting or source.is_playing or scope.state == "running"
+        scope = self._world.scope
+        is_under_way = self._world.is_played_on or scope.state == "running"
         if scope.state in ("armed", "running") and is_under_way:
             self.pass_time()
         if scope.state == "done":

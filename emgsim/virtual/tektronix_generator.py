@@ -49,12 +49,14 @@ class Ohms(Number):
 
 
 class VirtualTektronixGenerator:
-    """Map the instrument's settings on the generator of a `World`.
+    """Map the instrument's settings on a generator of a `World`.
 
     Parameters
     ----------
     world
         The plant.
+    number
+        Which of its generators, from 0.
     has_source_error
         Queue ``-310,"System error"`` at every upload instead of storing it.
     is_stuck
@@ -62,11 +64,16 @@ class VirtualTektronixGenerator:
     """
 
     def __init__(
-        self, world: World, *, has_source_error: bool = False, is_stuck: bool = False
+        self,
+        world: World,
+        number: int = 0,
+        *,
+        has_source_error: bool = False,
+        is_stuck: bool = False,
     ) -> None:
         self._has_source_error = has_source_error
         self._stored: dict[str, Codes] = {"EMEM": np.zeros(1000, np.int16)}
-        self._arb = ArbGenerator(world, _new_output, is_stuck=is_stuck)
+        self._arb = ArbGenerator(world, number, _new_output, is_stuck=is_stuck)
         self.engine = Engine(IDENTITY, self._commands(), self)
 
     # ---- what the common commands act on

@@ -40,31 +40,42 @@ class Port(Protocol):
         """Hang up."""
 
 
-MakeEngine = Callable[[World, Faults], Engine]
+class MakeSource(Protocol):
+    """Makes the twin that stands before one generator of the world, from 0."""
+
+    def __call__(self, world: World, faults: Faults, number: int = 0) -> Engine:
+        """Return it, with its own faults."""
+
+
+MakeCapture = Callable[[World, Faults], Engine]
 MakePort = Callable[[World, Faults], Port]
 
 
-def _keysight_33500(world: World, faults: Faults) -> Engine:
+def _keysight_33500(world: World, faults: Faults, number: int = 0) -> Engine:
+    own = faults.of(number)
     return VirtualGenerator(
-        world, has_source_error=faults.source_error, is_stuck=faults.source.stuck_output
+        world, number, has_source_error=own.source_error, is_stuck=own.source.stuck_output
     ).engine
 
 
-def _siglent_sdg(world: World, faults: Faults) -> Engine:
+def _siglent_sdg(world: World, faults: Faults, number: int = 0) -> Engine:
+    own = faults.of(number)
     return VirtualSiglentGenerator(
-        world, has_source_error=faults.source_error, is_stuck=faults.source.stuck_output
+        world, number, has_source_error=own.source_error, is_stuck=own.source.stuck_output
     ).engine
 
 
-def _tektronix_afg(world: World, faults: Faults) -> Engine:
+def _tektronix_afg(world: World, faults: Faults, number: int = 0) -> Engine:
+    own = faults.of(number)
     return VirtualTektronixGenerator(
-        world, has_source_error=faults.source_error, is_stuck=faults.source.stuck_output
+        world, number, has_source_error=own.source_error, is_stuck=own.source.stuck_output
     ).engine
 
 
-def _rigol_dg(world: World, faults: Faults) -> Engine:
+def _rigol_dg(world: World, faults: Faults, number: int = 0) -> Engine:
+    own = faults.of(number)
     return VirtualRigolGenerator(
-        world, has_source_error=faults.source_error, is_stuck=faults.source.stuck_output
+        world, number, has_source_error=own.source_error, is_stuck=own.source.stuck_output
     ).engine
 
 
@@ -119,7 +130,7 @@ def _quattrocento(world: World, faults: Faults) -> Port:
     return VirtualQuattrocento(world, _frame_faults(faults))
 
 
-SOURCES: dict[str, MakeEngine] = {
+SOURCES: dict[str, MakeSource] = {
     "keysight.33500": _keysight_33500,
     "siglent.sdg": _siglent_sdg,
     "tektronix.afg": _tektronix_afg,
@@ -127,7 +138,7 @@ SOURCES: dict[str, MakeEngine] = {
 }
 """By the driver's name."""
 
-CAPTURES: dict[str, MakeEngine] = {
+CAPTURES: dict[str, MakeCapture] = {
     "keysight.infiniivision": _keysight_infiniivision,
     "siglent.sds": _siglent_sds,
 }
@@ -147,8 +158,8 @@ DEVICES: dict[tuple[str, str], MakePort] = {
 """By the driver's name and that of the profile."""
 
 
-def source(driver: str) -> MakeEngine:
-    """Return what makes the twin of a source.
+def source(driver: str, role: str = "source") -> MakeSource:
+    """Return what makes the twin of a source, which has that role.
 
     Raises
     ------
@@ -156,11 +167,11 @@ def source(driver: str) -> MakeEngine:
         If that driver has no twin; all that have one are named.
     """
     if driver not in SOURCES:
-        raise _no_twin("source.driver", driver, SOURCES)
+        raise _no_twin(f"{role}.driver", driver, SOURCES)
     return SOURCES[driver]
 
 
-def capture(driver: str) -> MakeEngine:
+def capture(driver: str) -> MakeCapture:
     """Return what makes the twin of a capture; raise `InputError` if that driver has none."""
     if driver not in CAPTURES:
         raise _no_twin("capture.driver", driver, CAPTURES)

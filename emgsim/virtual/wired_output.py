@@ -12,10 +12,11 @@ STEP_S = 0.010
 
 
 class WiredOutput:
-    """Hand what one output is set to on to the generator of a `World`."""
+    """Hand what one output is set to on to a generator of a `World`, from 0."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, number: int = 0) -> None:
         self._world = world
+        self._generator = world.feeds[number].generator
         self._told: tuple[GeneratorSettings, Codes | None] = (GeneratorSettings(), None)
         self._is_finite = False
 
@@ -32,7 +33,7 @@ class WiredOutput:
         (old, old_codes), self._told = self._told, (settings, codes)
         if settings == old and codes is old_codes:
             return
-        source = self._world.generator
+        source = self._generator
         if codes is not None:
             source.set_waveform(codes)
         if is_continuous or settings.cycles != old.cycles:
@@ -44,16 +45,16 @@ class WiredOutput:
     def start(self) -> None:
         """Start a burst; silence stays silence."""
         if self._told[1] is not None:
-            self._world.generator.trigger()
+            self._generator.trigger()
 
     def abort(self) -> None:
         """End whatever plays."""
-        self._world.generator.apply(GeneratorSettings(output_on=False))
-        self._world.generator.apply(self._told[0])
+        self._generator.apply(GeneratorSettings(output_on=False))
+        self._generator.apply(self._told[0])
 
     def is_busy(self) -> bool:
         """Tell whether a burst that will end is playing."""
-        source = self._world.generator
+        source = self._generator
         return self._is_finite and (source.is_playing or source.is_waiting)
 
     def pass_time(self) -> None:

@@ -28,6 +28,7 @@ class Rig:
     capture: str
     device: str
     process: "subprocess.Popen[str]"
+    source_2: str = ""
 
 
 @contextmanager
