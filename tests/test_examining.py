@@ -261,7 +261,7 @@ def test_an_interrupted_examination_is_gone_on_with_muscle_by_muscle(
         for name in REPORTS:
             (folder / name).unlink()
     monkeypatch.setattr("emgsim.running.examination.run", None)
-    monkeypatch.setattr("emgsim.running.playback.play", None)
+    monkeypatch.setattr("emgsim.running.playback.play_together", None)
     told: list[str] = []
     _, record = resume_examination(broken, progress=told.append)
     assert told[:3] == [

@@ -165,16 +165,17 @@ def forbid(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         raise AssertionError("this was done already")
 
     for name in names:
-        rooms = {"open_station": "opening", "load_program": "playback", "play": "playback"}
+        rooms = {"open_station": "opening", "load_program": "playback", "play_together": "playback"}
         monkeypatch.setattr(f"emgsim.running.{rooms.get(name, 'stages')}.{name}", refuse)
 
 
 AFTER = {  # the line behind which the journal was cut: what is not done again
     "simulate": ("simulate",),
-    "align": ("simulate", "open_station", "load_program", "play", "chain.path_of"),
-    "analyse": ("simulate", "open_station", "load_program", "play", "chain.path_of", "detect"),
-    "judge": ("simulate", "open_station", "load_program", "play", "chain.path_of", "detect",
-              "compare", "judge"),
+    "align": ("simulate", "open_station", "load_program", "play_together", "chain.path_of"),
+    "analyse": ("simulate", "open_station", "load_program", "play_together", "chain.path_of",
+                "detect"),
+    "judge": ("simulate", "open_station", "load_program", "play_together", "chain.path_of",
+              "detect", "compare", "judge"),
 }  # fmt: skip
 
 
@@ -198,7 +199,7 @@ def test_a_playback_that_was_kept_is_not_played_again(
     """What the device sent is on the disk to the last digit, until it is aligned."""
     folder = copy_of(played)
     assert (folder / "wave/played.npz").is_file()
-    forbid(monkeypatch, "simulate", "open_station", "play")
+    forbid(monkeypatch, "simulate", "open_station", "play_together")
     resume(folder)
     assert differences(record_of(whole), record_of(folder)).is_equal
     assert not (folder / "wave/played.npz").exists()
@@ -399,7 +400,7 @@ def test_another_device_does_not_go_on(
     """What is connected must be what was; nothing is played into it."""
     folder = copy_of(whole, line_of(whole, kind="stage", name="load"))
     monkeypatch.setattr("emgsim.running.opening.open_station", another_device)
-    forbid(monkeypatch, "load_program", "play")
+    forbid(monkeypatch, "load_program", "play_together")
     with pytest.raises(InstrumentError, match="serial 'SIM-0001', now 'SIM-0002'"):
         resume(folder)
     assert record_of(folder)["errors"][0]["exit_code"] == 4
@@ -411,7 +412,7 @@ def test_an_output_that_nobody_saw_off_is_switched_off_first(
     """It died between playback and query: the query is made now, and nothing is played."""
     folder = copy_of(played, line_of(played, kind="stage", name="play"))
     assert fold(read_journal(folder)).output_off is None
-    forbid(monkeypatch, "simulate", "play")
+    forbid(monkeypatch, "simulate", "play_together")
     _, record = resume(folder)
     assert record.output_off is True
     assert differences(record_of(whole), record_of(folder)).is_equal
@@ -421,14 +422,14 @@ def test_what_broken_playbacks_left_stays_listed(
     tmp_path: Path, scenario: Scenario, detector: str, monkeypatch: pytest.MonkeyPatch, whole: Path
 ) -> None:
     """The cable is pulled twice, then it holds: both remnants are in the record, which is equal."""
-    from emgsim.bench.playing import play
+    from emgsim.bench.playing import play_together
 
     def pulled(*arguments: Any, **options: Any) -> None:
-        play(*arguments, **options)
+        play_together(*arguments, **options)
         raise LinkError("the cable was pulled")
 
     with monkeypatch.context() as patch:
-        patch.setattr("emgsim.running.playback.play", pulled)
+        patch.setattr("emgsim.running.playback.play_together", pulled)
         with pytest.raises(EmgsimError) as caught:
             run(scenario, load_rig("virtual"), out=tmp_path, detector=detector)
         (folder,) = tmp_path.iterdir()

@@ -380,7 +380,7 @@ def two_fibres(duration_s: float, **junctions: float) -> Scenario:
     """Return a single-fibre recording of a unit of two fibres, the electrode between them."""
     table = load_scenario("healthy_biceps").resolved()
     table["seed"] = 4
-    table["muscle"] |= {"radius_mm": 1.5, "fat_mm": 0.0}
+    table["muscle"] |= {"radius_mm": 1.5, "thickness_mm": None, "fat_mm": 0.0}
     table["muscle"]["junctions"] |= {"safety_factor": 4.0, "safety_factor_spread": 0.0, **junctions}
     table["muscle"]["pool"] |= {"n_units": 1, "twitch_range": 1.5}
     table["muscle"]["fibres"] |= {
