@@ -2,7 +2,8 @@
 
 Usage::
 
-    python benchmarks/counterfactuals.py [NAME ...] [--cache DIR] [--jobs N] [--muscles]
+    python benchmarks/counterfactuals.py [NAME ...] [--runs DIR] [--cache DIR] [--jobs N]
+    python benchmarks/counterfactuals.py --muscles [--seeds N] [--jobs N]
 
 Every shipped examination is judged by its own limits on what the analysis finds in its own clean
 recordings, and must pass; each disease on the healthy recordings of the same muscles, and each
@@ -12,8 +13,10 @@ fails and must not, is marked and makes the end 1.
 A healthy recording is one of the same muscle in any of these examinations, of another patient;
 where there is none, the same examination of a patient without conditions and activity, of another
 seed. One limit that fails is enough, so that of a disease's muscles, those that show it first, no
-more are simulated than until one fails. ``--cache`` keeps findings, by examination and muscle;
-delete it when simulator or analysis have changed. About 40 CPU s a recording.
+more are simulated than until one fails. ``--runs`` takes what the runs in a folder found in their
+clean signals (``emgsim run --out DIR``), the newest of each examination, and simulates those that
+were not run. ``--cache`` keeps findings, by examination and muscle; delete it when simulator or
+analysis have changed. About 40 CPU s a recording.
 
 ``--muscles`` prints instead what the recruitment of healthy muscles of seeds 501 and on is to a
 perfect observer: the table ``[patterns]`` of ``emgsim/catalogue/reference.toml``, which no
@@ -35,10 +38,13 @@ from emgsim.analysis.axes import recruitment_measures
 from emgsim.analysis.core import analyse
 from emgsim.concluding import judge_examination
 from emgsim.configuration import read_table
-from emgsim.exam.examination import SCHEMA, Examination, load_examination
+from emgsim.exam.examination import SCHEMA, Examination, examination_from, load_examination
 from emgsim.files.findings import read_findings, write_findings
 from emgsim.findings_table import Heard, heard
 from emgsim.observer import observe
+from emgsim.records.journal import read_journal
+from emgsim.records.record import fold
+from emgsim.running.exam_folder import findings_of
 from emgsim.scenario import muscle_catalogue
 from emgsim.shipped import find, names
 from emgsim.simulation import simulate
@@ -100,6 +106,18 @@ def found(task: tuple[Examination, str], cache: Path | None) -> tuple[Heard, ...
     return heard(findings, scenario.analysis.stretches)
 
 
+def found_in_runs(examination: Examination, runs: Path) -> dict[str, tuple[Heard, ...]]:
+    """Return what the newest run of an examination found in its clean signals, {} without a run."""
+    for folder in sorted(runs.glob(f"*-{examination.id}-*"), reverse=True):
+        if examination_from(fold(read_journal(folder)).scenario, str(folder)) == examination:
+            every = {
+                exam.muscle.name: findings_of(folder, examination, exam)
+                for exam in examination.muscles
+            }
+            return {muscle: by[FINDER] for muscle, by in every.items() if FINDER in by}
+    return {}
+
+
 def failures(examination: Examination, fed: Mapping[str, Sequence[Heard]]) -> list[str]:
     """Return the limits of an examination's muscles that do not hold on what it is fed."""
     own = examination.model_copy(
@@ -125,19 +143,28 @@ def told(name: str, whom: str, failed: Sequence[str], *, must_pass: bool) -> boo
     return as_it_must
 
 
-def matrix(every: Sequence[Examination], cache: Path | None, jobs: int) -> bool:
+def matrix(every: Sequence[Examination], runs: Path | None, cache: Path | None, jobs: int) -> bool:
     """Print the matrix; return whether all of it is as it must be."""
     ill = [examination for examination in every if not is_healthy(examination)]
     well = [examination for examination in every if is_healthy(examination)]
-    tasks = [(e, exam.muscle.name) for e in every for exam in e.muscles]
+    results = {
+        (e.id, muscle): parts
+        for e in every
+        if runs is not None
+        for muscle, parts in found_in_runs(e, runs).items()
+    }
+    print(f"{len(results)} recordings were run", file=sys.stderr)
+    tasks = [
+        (e, exam.muscle.name)
+        for e in every
+        for exam in e.muscles
+        if (e.id, exam.muscle.name) not in results
+    ]
     with ProcessPoolExecutor(jobs) as pool:
-        results = dict(
-            zip(
-                ((e.id, muscle) for e, muscle in tasks),
-                pool.map(partial(found, cache=cache), tasks),
-                strict=True,
-            )
-        )
+        for (e, muscle), parts in zip(
+            tasks, pool.map(partial(found, cache=cache), tasks), strict=True
+        ):
+            results[e.id, muscle] = parts
         well_known = {
             exam.muscle.name: results[e.id, exam.muscle.name]
             for e in every
@@ -239,6 +266,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     """Print the matrix, or the muscles' shifts."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*")
+    parser.add_argument("--runs", type=Path, help="folder of runs on this commit")
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--muscles", action="store_true")
@@ -249,7 +277,8 @@ def main(arguments: Iterable[str] | None = None) -> int:
     if given.muscles:
         patterns(given.seeds, given.jobs)
         return 0
-    return 0 if matrix(examinations(given.names), given.cache, given.jobs) else 1
+    held = matrix(examinations(given.names), given.runs, given.cache, given.jobs)
+    return 0 if held else 1
 
 
 if __name__ == "__main__":
