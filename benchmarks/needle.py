@@ -10,6 +10,8 @@ cases; the house's scorer judges the rest. Each case is run on its own seed and 
 two healthy biceps on seeds 1 .. N; no threshold was set on any of them. A missed unit counts as an
 agreement of 0. ``--cases moving_0.2mm`` (0.1, 0.3) has a needle that moves slowly for 30 s. CPU
 seconds are those of this process per second of signal. Ends with 1 if a goal is missed.
+
+Beside the discharges that are found stands how many can be found at best (`needle_bound.py`).
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+from needle_bound import answers, found_at_best
 from needle_signals import BICEPS, SHARED, loaded, made
 from numpy.typing import NDArray
 
@@ -49,7 +52,10 @@ MOST_CPU = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One recording decomposed; ``tallies`` are true, found and false discharges by lag."""
+    """One recording decomposed; ``tallies`` are true, found and false discharges by lag.
+
+    ``heard`` is what somebody who knows all but the discharge hears of the clear units.
+    """
 
     n_true: int
     n_found: int
@@ -58,6 +64,7 @@ class Run:
     n_false: int
     cpu: float
     tallies: NDArray[np.int64]
+    heard: list[tuple[int, NDArray[np.int64]]]
 
 
 def main() -> None:
@@ -115,6 +122,7 @@ def run(shared: ModuleType, case: str, seed: int | None) -> Run:
         n_false=n_false,
         cpu=cpu,
         tallies=by_lag(score),
+        heard=answers(recording, truth, CLEAR_RATIO),
     )
     print(
         f"{case} {'named' if seed is None else f'seed {seed}':>7}: {out.n_good}/{n_true} units >= "
@@ -189,12 +197,17 @@ def pooled_lines(runs: Sequence[Run]) -> list[Line]:
         for name, s, p, n in zip(names, sensitivity, precision, true, strict=False)
     )
     cpu = [r.cpu for r in runs]
+    heard = [unit for r in runs for unit in r.heard]
+    bound, goal_bound = (
+        100 * found_at_best(heard, p) for p in (min(precision[-1], 0.999), LEAST_SHARE)
+    )
     apart = 100 * np.array([sensitivity[-1], precision[-1]])
     return [
         (
             f"units >= {CLEAR_RATIO} rms, discharges apart by {LAGS_MS[-1]:g} ms: sensitivity "
             f"{apart[0]:.2f} %, precision {apart[1]:.2f} % of {true[-1]} (goal >= "
-            f"{100 * LEAST_SHARE:g} %); superposed: {rows}",
+            f"{100 * LEAST_SHARE:g} %); at best {bound:.1f} % at that precision, "
+            f"{goal_bound:.1f} % at the goal's; superposed: {rows}",
             bool(apart.min() >= 100 * LEAST_SHARE),
         ),
         (
