@@ -16,28 +16,21 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from emgsim.errors import UsageError
 from emgsim.instruments.base import (
     Filter,
     SourceCaps,
     SourceSettings,
-    UploadReceipt,
 )
 from emgsim.instruments.generator_waveforms import (
     OUTPUT_OHM,
     changed,
-    check_name,
-    check_ready,
     check_same,
-    check_settings,
-    check_waveform,
     coded,
     load_factor,
-    receipt,
     whole,
 )
-from emgsim.instruments.scpi import is_word
-from emgsim.instruments.scpi_generator import UPLOAD_TIMEOUT_S, ScpiGenerator
+from emgsim.instruments.scpi import Block, is_word
+from emgsim.instruments.scpi_generator import ScpiGenerator, Word
 
 FULL_SCALE_CODE = 32767
 MIN_POINTS = 8
@@ -80,83 +73,30 @@ class Keysight33500(ScpiGenerator):
                 channels=2 if model[4:5] in ("0", "2") else 1,
                 output_ohm=OUTPUT_OHM,
             )
-            self._waveform = ""
+            self._forget_waveform()
         return self._caps
-
-    def configure(self, settings: SourceSettings) -> SourceSettings:
-        """Switch the output off, set everything, and return the settings as read back.
-
-        Raises
-        ------
-        UsageError
-            When a setting is beyond what the generator can do.
-        InstrumentError
-            When a setting reads back differently by more than 1e-4 of its value.
-        """
-        check_settings(settings, self.caps)
-        self.off()
-        self._settings = None
-        self._put_voltage_frame(settings)
-        self._put_timing(settings)
-        self._link.check_errors("configure")
-        self._settings = settings
-        return self._read_back()
-
-    def upload(
-        self, name: str, volts: NDArray[np.float64], settings: SourceSettings
-    ) -> UploadReceipt:
-        """Replace the waveform memory by one waveform; the output is switched off first.
-
-        Parameters
-        ----------
-        name
-            At most 12 letters, digits and underscores, the first a letter.
-        volts
-            Open-circuit volts without the offset, (n_points,), within +-vpp/2.
-        settings
-            The settings that the waveform will be played with.
-
-        Raises
-        ------
-        UsageError
-            When the waveform is too long or too short, not finite, or would be clipped.
-        """
-        check_name(name)
-        check_waveform(volts, settings, self.caps)
-        rounded, quantisation_rms_v = coded(
-            volts, settings.vpp_open_v / 2, -FULL_SCALE_CODE, FULL_SCALE_CODE
-        )
-        codes = rounded.astype("<i2")
-        self.off()
-        self._waveform = ""
-        self._link.tell(":FORM:BORD SWAP;:SOUR1:DATA:VOL:CLE")
-        n_bytes = self._link.tell_block(f":SOUR1:DATA:ARB:DAC {name},", codes)
-        self._link.finish(f"the upload of {len(codes)} points", timeout_s=UPLOAD_TIMEOUT_S)
-        self._waveform, self._n_points = name, len(codes)
-        return receipt(name, codes, n_bytes, quantisation_rms_v)
-
-    def arm(self) -> None:
-        """Select the uploaded waveform and switch the output on, waiting for a trigger.
-
-        The settings are read back once more before the output goes on: selecting a waveform is
-        what an instrument may take as a reason to change them.
-        """
-        check_ready(self._settings, self._waveform, self._link.address)
-        self._link.choose("SOUR1:FUNC:ARB", self._waveform)
-        self._read_back()
-        self._check_length()
-        self._link.check_errors("arm")
-        self._link.choose("OUTP1", "ON")
 
     def trigger(self) -> None:
         """Start one burst now; a trigger that the generator ignored is an error."""
         self._link.tell("*TRG")
         self._link.check_errors("*TRG")
 
-    def _switch_off(self) -> None:
-        self._link.choose("OUTP1", "OFF")
+    def _put_output(self, word: Word) -> None:
+        self._link.choose("OUTP1", word)
 
-    def _put_voltage_frame(self, settings: SourceSettings) -> None:
+    def _codes(self, volts: NDArray[np.float64], full_scale_v: float) -> tuple[Block, float]:
+        rounded, rms_v = coded(volts, full_scale_v, -FULL_SCALE_CODE, FULL_SCALE_CODE)
+        return rounded.astype("<i2"), rms_v
+
+    def _send(self, name: str, codes: Block) -> int:
+        self._link.tell(":FORM:BORD SWAP;:SOUR1:DATA:VOL:CLE")
+        return self._link.tell_block(f":SOUR1:DATA:ARB:DAC {name},", codes)
+
+    def _put_settings(self, settings: SourceSettings) -> None:
+        self._put_levels(settings)
+        self._put_timing(settings)
+
+    def _put_levels(self, settings: SourceSettings) -> None:
         link, factor = self._link, load_factor(settings.load_ohm)
         link.put("OUTP1:LOAD", settings.load_ohm)
         link.choose("OUTP1:POL", "NORM")
@@ -176,19 +116,18 @@ class Keysight33500(ScpiGenerator):
         link.choose("TRIG1:SOUR", "BUS")
         link.choose("SOUR1:BURS:STAT", "ON")
 
+    def _select_waveform(self) -> None:
+        self._link.choose("SOUR1:FUNC:ARB", self._waveform)
+
     def _check_length(self) -> None:
-        """Refuse a waveform of the right name and another length; its codes cannot be asked for."""
         n_points = self._link.ask_number(":SOUR1:DATA:ATTR:POIN?")
         if n_points != self._n_points:
             raise changed(
                 "the waveform's length", f"{self._n_points}", f"{n_points:g}", self._link.address
             )
 
-    def _read_back(self) -> SourceSettings:
-        """Read all settings at once, and refuse a set that is not what was configured."""
-        wanted, ask = self._settings, self._link.ask_number
-        if wanted is None:
-            raise UsageError("no settings to compare with", where=self._link.address)
+    def _read_back(self, wanted: SourceSettings) -> SourceSettings:
+        ask = self._link.ask_number
         for header, word in KEPT.items():
             if not is_word(answer := self._link.ask(f":{header}?"), word):
                 raise changed(header, word, answer, self._link.address)

@@ -27,24 +27,17 @@ from numpy.typing import NDArray
 from emgsim.instruments.base import (
     SourceCaps,
     SourceSettings,
-    UploadReceipt,
 )
 from emgsim.instruments.generator_waveforms import (
     OUTPUT_OHM,
     changed,
-    check_filter,
-    check_name,
-    check_ready,
     check_same,
-    check_settings,
-    check_waveform,
     coded,
     load_factor,
-    receipt,
     whole,
 )
-from emgsim.instruments.scpi import is_word
-from emgsim.instruments.scpi_generator import UPLOAD_TIMEOUT_S, ScpiGenerator
+from emgsim.instruments.scpi import Block, is_word
+from emgsim.instruments.scpi_generator import UPLOAD_TIMEOUT_S, ScpiGenerator, Word
 
 HIGHEST_CODE = 0x3FFF  # codes from 0 are -vpp/2..+vpp/2
 PACKET_POINTS = 8192
@@ -75,6 +68,7 @@ class RigolDg(ScpiGenerator):
     models_told: ClassVar[str] = "be a DG800 or DG1000Z"
     off_messages: ClassVar[tuple[str, ...]] = (":OUTP1 OFF",)
     off_query: ClassVar[tuple[str, str]] = (":OUTP1?", "OFF")
+    only_filter = ("OFF", "Rigol DG, which has none to choose")
 
     @property
     def caps(self) -> SourceCaps:
@@ -93,79 +87,31 @@ class RigolDg(ScpiGenerator):
             )
         return self._caps
 
-    def configure(self, settings: SourceSettings) -> SourceSettings:
-        """Switch the output off, set everything, and return the settings as read back.
+    def trigger(self) -> None:
+        """Start one burst now; what the generator complains about is an error."""
+        self._link.tell(":SOUR1:BURS:TRIG")
+        self._link.check_errors("the trigger")
 
-        Raises
-        ------
-        UsageError
-            When a setting is beyond what the generator can do, or the filter is not OFF.
-        InstrumentError
-            When a setting reads back differently by more than 1e-4 of its value.
-        """
-        check_settings(settings, self.caps)
-        check_filter(settings, "OFF", "Rigol DG, which has none to choose")
-        self.off()
-        self._settings = None
-        self._put_levels(settings)
-        self._put_timing(settings)
-        self._link.check_errors("configure")
-        self._settings = settings
-        return self._read_back(settings)
+    def _put_output(self, word: Word) -> None:
+        self._link.choose("OUTP1", word)
 
-    def upload(
-        self, name: str, volts: NDArray[np.float64], settings: SourceSettings
-    ) -> UploadReceipt:
-        """Replace the volatile memory, which has no names; the output is switched off first.
+    def _codes(self, volts: NDArray[np.float64], full_scale_v: float) -> tuple[Block, float]:
+        rounded, rms_v = coded(volts, full_scale_v, 0, HIGHEST_CODE)
+        return rounded.astype("<u2"), rms_v
 
-        Parameters
-        ----------
-        name
-            At most 12 letters, digits and underscores, the first a letter; kept on this side.
-        volts
-            Open-circuit volts without the offset, (n_points,), within +-vpp/2.
-        settings
-            The settings that the waveform will be played with.
-
-        Raises
-        ------
-        UsageError
-            When the waveform is too long or too short, not finite, or would be clipped.
-        """
-        check_name(name)
-        check_waveform(volts, settings, self.caps)
-        rounded, rms_v = coded(volts, settings.vpp_open_v / 2, 0, HIGHEST_CODE)
-        codes = rounded.astype("<u2")
-        self.off()
-        self._waveform = ""
+    def _send(self, name: str, codes: Block) -> int:  # noqa: ARG002 - its memory has no names
+        """Send a waveform in packets; ``END`` selects it. The memory has no names."""
         n_bytes = 0
         for start, stop in packets(codes.size):
             word = "END" if stop == codes.size else "CON"
             header = f":SOUR1:TRAC:DATA:DAC16 VOLATILE,{word},"
             n_bytes += self._link.tell_block(header, codes[start:stop])
             self._link.ask("*OPC?", timeout_s=UPLOAD_TIMEOUT_S)  # it takes one at a time
-        self._link.finish(f"the upload of {len(codes)} points", timeout_s=UPLOAD_TIMEOUT_S)
-        self._waveform = name
-        return receipt(name, codes, n_bytes, rms_v)
+        return n_bytes
 
-    def arm(self) -> None:
-        """Switch the output on, waiting for a trigger; ``END`` has selected the waveform.
-
-        The settings are read back once more before the output goes on: selecting a waveform is
-        what an instrument may take as a reason to change them.
-        """
-        settings = check_ready(self._settings, self._waveform, self._link.address)
-        self._read_back(settings)
-        self._link.check_errors("arm")
-        self._link.choose("OUTP1", "ON")
-
-    def trigger(self) -> None:
-        """Start one burst now; what the generator complains about is an error."""
-        self._link.tell(":SOUR1:BURS:TRIG")
-        self._link.check_errors("the trigger")
-
-    def _switch_off(self) -> None:
-        self._link.choose("OUTP1", "OFF")
+    def _put_settings(self, settings: SourceSettings) -> None:
+        self._put_levels(settings)
+        self._put_timing(settings)
 
     def _put_levels(self, settings: SourceSettings) -> None:
         link, factor = self._link, load_factor(settings.load_ohm)
@@ -201,7 +147,6 @@ class RigolDg(ScpiGenerator):
             self._link.refuse("SOUR1:FUNC", word, answer)
 
     def _read_back(self, wanted: SourceSettings) -> SourceSettings:
-        """Read all settings, and refuse a set that is not what was configured."""
         ask, address = self._link.ask_number, self._link.address
         if not _is_arbitrary(answer := self._link.ask(":SOUR1:FUNC?")):
             raise changed("SOUR1:FUNC", "ARB", answer, address)

@@ -29,24 +29,17 @@ from emgsim.errors import InstrumentError
 from emgsim.instruments.base import (
     SourceCaps,
     SourceSettings,
-    UploadReceipt,
 )
 from emgsim.instruments.generator_waveforms import (
     OUTPUT_OHM,
     changed,
-    check_filter,
-    check_name,
-    check_ready,
     check_same,
-    check_settings,
-    check_waveform,
     coded,
     load_factor,
-    receipt,
     whole,
 )
-from emgsim.instruments.scpi import is_close
-from emgsim.instruments.scpi_generator import UPLOAD_TIMEOUT_S, ScpiGenerator
+from emgsim.instruments.scpi import Block, is_close
+from emgsim.instruments.scpi_generator import UPLOAD_TIMEOUT_S, ScpiGenerator, Word
 from emgsim.instruments.siglent_fields import Fields, read_fields, read_number
 
 FULL_SCALE_CODE = 32767  # +AMP/2, section WVDT
@@ -86,12 +79,8 @@ class SiglentSdg(ScpiGenerator):
     models_told: ClassVar[str] = "be an SDG1000X or SDG2000X"
     off_messages: ClassVar[tuple[str, ...]] = ("C1:OUTP OFF", "C1:OUTP LOAD,HZ", "C1:OUTP PLRT,NOR")
     off_query: ClassVar[tuple[str, str]] = ("C1:OUTP?", "C1:OUTP OFF,LOAD,HZ,PLRT,NOR")
-
-    def reset(self) -> None:
-        """Return to the default settings: output off; stored waveforms stay."""
-        self._settings, self._waveform = None, ""
-        self._link.tell("*RST")
-        self._finish("reset")
+    reset_message = "*RST"  # stored waveforms stay
+    only_filter = ("OFF", "Siglent SDG, which holds each point")
 
     @property
     def caps(self) -> SourceCaps:
@@ -109,85 +98,39 @@ class SiglentSdg(ScpiGenerator):
             )
         return self._caps
 
-    def configure(self, settings: SourceSettings) -> SourceSettings:
-        """Switch the output off, set everything, and return the settings as read back.
-
-        Raises
-        ------
-        UsageError
-            When a setting is beyond what the generator can do, or the filter is not OFF.
-        InstrumentError
-            When a voltage reads back differently by more than 1 mV, another setting by 1e-4.
-        """
-        check_settings(settings, self.caps)
-        check_filter(settings, "OFF", "Siglent SDG, which holds each point")
-        self.off()
-        self._settings = None
-        self._put_levels(settings)
-        self._put_timing(settings)
-        self._settings = settings
-        return self._read_back(settings)
-
-    def upload(
-        self, name: str, volts: NDArray[np.float64], settings: SourceSettings
-    ) -> UploadReceipt:
-        """Store one waveform, in place of one of the same name; the output is switched off first.
-
-        Parameters
-        ----------
-        name
-            At most 12 letters, digits and underscores, the first a letter.
-        volts
-            Open-circuit volts without the offset, (n_points,), within +-vpp/2.
-        settings
-            The settings that the waveform will be played with.
-
-        Raises
-        ------
-        UsageError
-            When the waveform is too long or too short, not finite, or would be clipped.
-        InstrumentError
-            When the generator does not name it among its waveforms afterwards.
-        """
-        check_name(name)
-        check_waveform(volts, settings, self.caps)
-        step = 1 << (16 - self.caps.code_bits)  # the DAC drops the bits that it does not have
-        highest = FULL_SCALE_CODE / step
-        rounded, rms_v = coded(volts, settings.vpp_open_v / 2, -highest, highest)
-        codes = (rounded * step).astype("<i2")
-        self.off()
-        self._waveform = ""
-        header = f"C1:WVDT WVNM,{name},LENGTH,{codes.nbytes}B,WAVEDATA,"
-        n_bytes = self._link.tell_bytes(header, codes.tobytes())
-        self._finish(f"the upload of {len(codes)} points")
-        self._check_stored(name)
-        self._waveform = name
-        return receipt(name, codes, n_bytes, rms_v)
-
-    def arm(self) -> None:
-        """Select the uploaded waveform and switch the output on, waiting for a trigger.
-
-        The settings are read back once more before the output goes on: selecting a waveform is
-        what an instrument may take as a reason to change them.
-        """
-        settings = check_ready(self._settings, self._waveform, self._link.address)
-        self._put("ARWV", "NAME", self._waveform)
-        self._read_back(settings)
-        self._put_output("ON")
-
     def trigger(self) -> None:
         """Start one burst now; the dialect does not tell whether it was taken."""
         self._link.tell("C1:BTWV MTRIG")
         self._finish("the trigger")
 
-    def _switch_off(self) -> None:
-        self._put_output("OFF")
-
     def errors(self) -> tuple[str, ...]:
         """Return nothing: the dialect has no error queue."""
         return ()
 
+    def _check_errors(self, doing: str) -> None:
+        """Do nothing: whatever is refused shows in what is read back alone."""
+
+    # ---- waveforms
+
+    def _codes(self, volts: NDArray[np.float64], full_scale_v: float) -> tuple[Block, float]:
+        step = 1 << (16 - self.caps.code_bits)  # the DAC drops the bits that it does not have
+        highest = FULL_SCALE_CODE / step
+        rounded, rms_v = coded(volts, full_scale_v, -highest, highest)
+        return (rounded * step).astype("<i2"), rms_v
+
+    def _send(self, name: str, codes: Block) -> int:
+        """Store a waveform, in place of one of the same name."""
+        header = f"C1:WVDT WVNM,{name},LENGTH,{codes.nbytes}B,WAVEDATA,"
+        return self._link.tell_bytes(header, codes.tobytes())
+
+    def _select_waveform(self) -> None:
+        self._put("ARWV", "NAME", self._waveform)
+
     # ---- settings
+
+    def _put_settings(self, settings: SourceSettings) -> None:
+        self._put_levels(settings)
+        self._put_timing(settings)
 
     def _put_levels(self, settings: SourceSettings) -> None:
         factor = load_factor(settings.load_ohm)
@@ -210,7 +153,7 @@ class SiglentSdg(ScpiGenerator):
         if (state := self._fields("SYNC")["STATE"]) != "ON":
             raise _refused("C1:SYNC", "ON", state, self._link.address)
 
-    def _put_output(self, word: str) -> None:
+    def _put_output(self, word: Word) -> None:
         self._link.tell(f"C1:OUTP {word}")
         if (state := self._fields("OUTP")["STATE"]) != word:
             raise _refused("C1:OUTP", word, state, self._link.address)
@@ -229,7 +172,6 @@ class SiglentSdg(ScpiGenerator):
             raise _refused(f"C1:{group} {key}", text, answer, self._link.address)
 
     def _read_back(self, wanted: SourceSettings) -> SourceSettings:
-        """Read all settings, and refuse a set that is not what was configured."""
         found = {group: self._fields(group) for group in KEPT}
         for group, words in KEPT.items():
             for key, word in words.items():
@@ -253,7 +195,8 @@ class SiglentSdg(ScpiGenerator):
         """Ask for one group of the first channel."""
         return read_fields(self._link.ask(f"C1:{group}?"), f"C1:{group}", self._link.address)
 
-    def _check_stored(self, name: str) -> None:
+    def _check_arrival(self, name: str) -> None:
+        """Refuse an upload that is not among the stored waveforms."""
         stored = self._link.ask("STL? USER").removeprefix("STL").split(",")
         if name.upper() not in (word.strip().upper() for word in stored):
             raise InstrumentError(

@@ -28,24 +28,17 @@ from numpy.typing import NDArray
 from emgsim.instruments.base import (
     SourceCaps,
     SourceSettings,
-    UploadReceipt,
 )
 from emgsim.instruments.generator_waveforms import (
     OUTPUT_OHM,
     changed,
-    check_filter,
-    check_name,
-    check_ready,
     check_same,
-    check_settings,
-    check_waveform,
     coded,
     load_factor,
-    receipt,
     whole,
 )
-from emgsim.instruments.scpi import is_word
-from emgsim.instruments.scpi_generator import UPLOAD_TIMEOUT_S, ScpiGenerator
+from emgsim.instruments.scpi import Block, is_word
+from emgsim.instruments.scpi_generator import ScpiGenerator, Word
 
 HIGHEST_CODE = 16_382  # the lowest is 0
 MIN_POINTS = 2
@@ -74,6 +67,7 @@ class TektronixAfg(ScpiGenerator):
     models_told: ClassVar[str] = "be an AFG3000 or AFG31000"
     off_messages: ClassVar[tuple[str, ...]] = (":OUTP1:STAT OFF",)
     off_query: ClassVar[tuple[str, str]] = (":OUTP1:STAT?", "0")
+    only_filter = ("OFF", "Tektronix AFG, which has none to choose")
 
     @property
     def caps(self) -> SourceCaps:
@@ -91,87 +85,38 @@ class TektronixAfg(ScpiGenerator):
             )
         return self._caps
 
-    def configure(self, settings: SourceSettings) -> SourceSettings:
-        """Switch the output off, set everything, and return the settings as read back.
-
-        Before the first upload the rate comes back as asked: it is not in force yet.
-
-        Raises
-        ------
-        UsageError
-            When a setting is beyond what the generator can do, or the filter is not OFF.
-        InstrumentError
-            When a setting reads back differently by more than 1e-4 of its value.
-        """
-        check_settings(settings, self.caps)
-        check_filter(settings, "OFF", "Tektronix AFG, which has none to choose")
-        self.off()
-        self._settings = None
-        self._put_levels(settings)
-        self._put_burst(settings)
-        self._settings = settings
-        self._put_rate()
-        self._link.check_errors("configure")
-        return self._read_back(settings)
-
-    def upload(
-        self, name: str, volts: NDArray[np.float64], settings: SourceSettings
-    ) -> UploadReceipt:
-        """Replace the edit memory, which has no names; the output is switched off first.
-
-        Parameters
-        ----------
-        name
-            At most 12 letters, digits and underscores, the first a letter; kept on this side.
-        volts
-            Open-circuit volts without the offset, (n_points,), within +-vpp/2.
-        settings
-            The settings that the waveform will be played with.
-
-        Raises
-        ------
-        UsageError
-            When the waveform is too long or too short, not finite, or would be clipped.
-        """
-        check_name(name)
-        check_waveform(volts, settings, self.caps)
-        rounded, rms_v = coded(volts, settings.vpp_open_v / 2, 0, HIGHEST_CODE)
-        codes = rounded.astype(">u2")
-        self.off()
-        self._waveform = ""
-        n_bytes = self._link.tell_block(":TRAC:DATA EMEM,", codes)
-        self._link.finish(f"the upload of {len(codes)} points", timeout_s=UPLOAD_TIMEOUT_S)
-        self._waveform, self._n_points = name, len(codes)
-        self._check_length()
-        self._put_rate()
-        return receipt(name, codes, n_bytes, rms_v)
-
-    def arm(self) -> None:
-        """Select the edit memory and switch the output on, waiting for a trigger.
-
-        The settings are read back once more before the output goes on: selecting a waveform is
-        what an instrument may take as a reason to change them.
-        """
-        settings = check_ready(self._settings, self._waveform, self._link.address)
-        self._select()
-        self._read_back(settings)
-        self._check_length()
-        self._link.check_errors("arm")
-        self._link.choose("OUTP1:STAT", "ON")
-
     def trigger(self) -> None:
         """Start one burst now; what the generator complains about is an error."""
         self._link.tell("*TRG")
         self._link.check_errors("*TRG")
 
-    def _switch_off(self) -> None:
-        self._link.choose("OUTP1:STAT", "OFF")
+    def _put_output(self, word: Word) -> None:
+        self._link.choose("OUTP1:STAT", word)
+
+    def _codes(self, volts: NDArray[np.float64], full_scale_v: float) -> tuple[Block, float]:
+        rounded, rms_v = coded(volts, full_scale_v, 0, HIGHEST_CODE)
+        return rounded.astype(">u2"), rms_v
+
+    def _send(self, name: str, codes: Block) -> int:  # noqa: ARG002 - its memory has no names
+        """Send a waveform to the edit memory, which has no names."""
+        return self._link.tell_block(":TRAC:DATA EMEM,", codes)
+
+    def _check_arrival(self, name: str) -> None:  # noqa: ARG002 - as above
+        """Refuse a block that was cut short, and bring the rate in force."""
+        self._check_length()
+        if self._settings is not None:
+            self._put_rate(self._settings)
+
+    def _put_settings(self, settings: SourceSettings) -> None:
+        self._put_levels(settings)
+        self._put_burst(settings)
+        self._put_rate(settings)
 
     def _put_levels(self, settings: SourceSettings) -> None:
         link, factor = self._link, load_factor(settings.load_ohm)
         link.put("OUTP1:IMP", settings.load_ohm)
         link.choose("OUTP1:POL", "NORM")
-        self._select()
+        self._select_waveform()
         link.choose("SOUR1:VOLT:UNIT", "VPP")
         floor = 1e-4 * settings.vpp_open_v
         link.put("SOUR1:VOLT:OFFS", 0.0, floor=floor)  # it limits the amplitude
@@ -185,20 +130,19 @@ class TektronixAfg(ScpiGenerator):
         link.put("SOUR1:BURS:NCYC", settings.cycles)
         link.choose("TRIG:SOUR", "EXT")
 
-    def _put_rate(self) -> None:
-        """Set the frequency when both rate and number of points are known."""
-        if self._settings is not None and self._waveform:
-            frequency_hz = self._settings.rate_hz / self._n_points
+    def _put_rate(self, settings: SourceSettings) -> None:
+        """Set the frequency if the number of points is known; before, no rate is in force."""
+        if self._n_points:
+            frequency_hz = settings.rate_hz / self._n_points
             self._link.put("SOUR1:FREQ", frequency_hz, floor=FREQUENCY_STEP_HZ)
 
-    def _select(self) -> None:
+    def _select_waveform(self) -> None:
         """Select the edit memory, which an AFG31000 calls its first one."""
         answer = self._link.ask(":SOUR1:FUNC EMEM;:SOUR1:FUNC?")
         if not _is_edit_memory(answer):
             self._link.refuse("SOUR1:FUNC", "EMEM", answer)
 
     def _check_length(self) -> None:
-        """Refuse a memory of another length; it is how a block that was cut short shows."""
         n_points = self._link.ask_number(":TRAC:POIN? EMEM")
         if n_points != self._n_points:
             raise changed(
@@ -206,7 +150,6 @@ class TektronixAfg(ScpiGenerator):
             )
 
     def _read_back(self, wanted: SourceSettings) -> SourceSettings:
-        """Read all settings, and refuse a set that is not what was configured."""
         ask, address = self._link.ask_number, self._link.address
         if not _is_edit_memory(answer := self._link.ask(":SOUR1:FUNC?")):
             raise changed("SOUR1:FUNC", "EMEM", answer, address)
@@ -216,7 +159,7 @@ class TektronixAfg(ScpiGenerator):
         load_ohm = ask(":OUTP1:IMP?")
         load_ohm = math.inf if load_ohm > MAX_LOAD_OHM else load_ohm
         factor = load_factor(load_ohm)
-        rate_hz = ask(":SOUR1:FREQ?") * self._n_points if self._waveform else wanted.rate_hz
+        rate_hz = ask(":SOUR1:FREQ?") * self._n_points if self._n_points else wanted.rate_hz
         actual = replace(
             wanted,
             rate_hz=rate_hz,
