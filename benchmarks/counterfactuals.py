@@ -253,7 +253,7 @@ def of_muscle(muscle: str, seed: int) -> Examination:
     return Examination.model_validate(
         {
             "schema": SCHEMA,
-            "id": "healthy",
+            "id": f"healthy_{seed}",
             "title": "healthy",
             "seed": seed,
             "protocol": {"rest_s": 0.5},  # nothing discharges at rest
