@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -50,9 +51,46 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path,
         yield path, served.addresses["source"]
 
 
-def is_on(session: pyvisa.resources.MessageBasedResource) -> bool:
-    """Ask the generator over a session of one's own."""
-    return session.query(":OUTP1?").strip() == "1"
+@contextmanager
+def watched(*addresses: str) -> Iterator[Callable[[], list[bool]]]:
+    """Give a function that asks each generator, over a session of one's own, whether it is on."""
+    manager = pyvisa.ResourceManager("@py")
+    with ExitStack() as stack:
+        sessions = [stack.enter_context(manager.open_resource(address)) for address in addresses]
+        for session in sessions:
+            session.read_termination = session.write_termination = "\n"
+        yield lambda: [session.query(":OUTP1?").strip() == "1" for session in sessions]
+
+
+def started(*words: str | Path) -> subprocess.Popen[bytes]:
+    """Start the command."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "emgsim", *map(str, words)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+    )
+
+
+def kill(process: subprocess.Popen[bytes], are_on: Callable[[], list[bool]]) -> None:
+    """Kill the command while all outputs are on, and see them go off in time."""
+    until(lambda: all(are_on()), 120)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert until(lambda: not any(are_on()), 10) < OFF_WITHIN_S
+
+
+def grid(path: Path, n_channels: int) -> Path:
+    """Write a recording of so many channels."""
+    uv = 1000.0 * stream(1, "stand-in", 0).standard_normal((48_000, n_channels))
+    channels = tuple(Channel(name=f"e{k}") for k in range(n_channels))
+    write_npz(path, Recording(samples_uv=uv, rate_hz=8000.0, channels=channels))
+    return path
+
+
+def events(log: Path) -> list[str]:
+    """Return what a guard logged."""
+    return [json.loads(line)["event"] for line in log.read_text().splitlines()]
 
 
 def until(condition, seconds: float) -> float:
@@ -68,62 +106,37 @@ def test_a_killed_run_leaves_the_output_off_and_is_gone_on_with(lab, tmp_path, c
     """SIGKILL while the output is on; the guard switches off, logs it, and the run is resumed."""
     path, address = lab
     out = tmp_path / "runs"
-    words = ["run", *SCENARIO, "--rig", str(path), "--out", str(out)]
-    manager = pyvisa.ResourceManager("@py")
-    with manager.open_resource(address) as session:
-        session.read_termination = session.write_termination = "\n"
-        with subprocess.Popen(
-            [sys.executable, "-m", "emgsim", *words],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
-        ) as process:
+    with watched(address) as are_on:
+        with started("run", *SCENARIO, "--rig", path, "--out", out) as process:
             until(lambda: any(out.glob("*/wave/truth.npz")), 60)  # past the probe of the divider
             [folder] = out.iterdir()
-            until(lambda: fold(read_journal(folder)).plan and is_on(session), 60)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            assert until(lambda: not is_on(session), 10) < OFF_WITHIN_S
+            until(lambda: fold(read_journal(folder)).plan, 60)
+            kill(process, are_on)
         assert fold(read_journal(folder)).status == "aborted"
         assert main(["run", "--resume", str(folder)]) in (0, 1, 5)
-        assert not is_on(session)
+        assert not any(are_on())
     record = fold(read_journal(folder))
     assert record.status == "completed"
     assert record.output_off
     assert record.arm["arm"]["by"] == "M. Curie"
     assert record.arm["divider_ratio"] == pytest.approx(1 / 1001, rel=0.01)
-    lines = (folder / "guard.jsonl").read_text().splitlines()
-    events = [json.loads(line)["event"] for line in lines]
-    died = events.index("the pipe closed")
-    assert events[died : died + 4] == ["the pipe closed", "killed", "off", "end"]
-    assert events[-1] == "bye"  # of the run that went on
+    logged = events(folder / "guard.jsonl")
+    died = logged.index("the pipe closed")
+    assert logged[died : died + 4] == ["the pipe closed", "killed", "off", "end"]
+    assert logged[-1] == "bye"  # of the run that went on
     assert "report:" in capsys.readouterr().out
 
 
 def test_a_playback_of_channels_that_is_killed_leaves_the_output_off_and_what_it_had(lab, tmp_path):
     """SIGKILL in the second of three passes: off in time, and the first is there to be read."""
     path, address = lab
-    out, grid = tmp_path / "runs", tmp_path / "grid.npz"
-    uv = 1000.0 * stream(1, "stand-in", 0).standard_normal((48_000, 3))
-    channels = tuple(Channel(name=f"e{k}") for k in range(3))
-    write_npz(grid, Recording(samples_uv=uv, rate_hz=8000.0, channels=channels))
-    words = ["play", str(grid), "--rig", str(path), "--out", str(out)]
-    manager = pyvisa.ResourceManager("@py")
-    with manager.open_resource(address) as session:
-        session.read_termination = session.write_termination = "\n"
-        with subprocess.Popen(
-            [sys.executable, "-m", "emgsim", *words],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
-        ) as process:
-            until(lambda: any(out.glob("*/wave/played_0.npz")), 120)
-            [folder] = out.iterdir()
-            until(lambda: "device_0" in fold(read_journal(folder)).alignments, 60)
-            until(lambda: is_on(session), 60)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            assert until(lambda: not is_on(session), 10) < OFF_WITHIN_S
+    out = tmp_path / "runs"
+    words = ("play", grid(tmp_path / "grid.npz", 3), "--rig", path, "--out", out)
+    with watched(address) as are_on, started(*words) as process:
+        until(lambda: any(out.glob("*/wave/played_0.npz")), 120)
+        [folder] = out.iterdir()
+        until(lambda: "device_0" in fold(read_journal(folder)).alignments, 60)
+        kill(process, are_on)
     record = fold(read_journal(folder))
     assert record.status == "aborted"
     assert record.alignments["device_0"]["channel"] == "e0"
@@ -135,44 +148,24 @@ def test_a_playback_on_two_generators_that_is_killed_leaves_both_outputs_off(tmp
     """SIGKILL while both play: each has a guard of its own, which logs what it did."""
     for name in ("EMGSIM_STATE_DIR", "EMGSIM_LOCK_DIR"):
         monkeypatch.setenv(name, str(tmp_path / name))
-    path, out, grid = (tmp_path / name for name in ("lab.json", "runs", "grid.npz"))
-    uv = 1000.0 * stream(1, "stand-in", 0).standard_normal((48_000, 2))
-    channels = tuple(Channel(name=f"e{k}") for k in range(2))
-    write_npz(grid, Recording(samples_uv=uv, rate_hz=8000.0, channels=channels))
+    path, out = tmp_path / "lab.json", tmp_path / "runs"
     rig = load_rig("virtual-two-generators")
-    manager = pyvisa.ResourceManager("@py")
     with ServedRig(rig, seed=2) as served:
+        at = served.addresses
         table = rig.resolved() | {"kind": "bench", "id": "lab", "virtual": None}
         for role in ("source", "capture", "device"):
-            table[role]["resource"] = served.addresses[role]
-        table["others"][0]["resource"] = served.addresses["source_2"]
+            table[role]["resource"] = at[role]
+        table["others"][0]["resource"] = at["source_2"]
         path.write_text(json.dumps(table))
         arm(load_rig(path), by="M. Curie", device_serial="SIM-0004", statement=STATEMENT)
-        sessions = [manager.open_resource(served.addresses[k]) for k in ("source", "source_2")]
-        for session in sessions:
-            session.read_termination = session.write_termination = "\n"
-
-        def are_on() -> list[bool]:
-            return [is_on(sessions[0]), is_on(sessions[1])]
-
-        with subprocess.Popen(
-            [sys.executable, "-m", "emgsim", "play", str(grid), "--rig", str(path),
-             "--out", str(out)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
-        ) as process:  # fmt: skip
-            until(lambda: any(out.glob("*/wave/recording.npz")), 120)
-            [folder] = out.iterdir()
-            until(lambda: all(are_on()), 120)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            assert until(lambda: not any(are_on()), 10) < OFF_WITHIN_S
-        logs = [folder / name for name in ("guard.jsonl", "guard-source_2.jsonl")]
-        until(lambda: all('"end"' in log.read_text() for log in logs), 10)  # they ask twice
-        for session in sessions:
-            session.close()
+        words = ("play", grid(tmp_path / "grid.npz", 2), "--rig", path, "--out", out)
+        with watched(at["source"], at["source_2"]) as are_on:
+            with started(*words) as process:
+                until(lambda: any(out.glob("*/wave/recording.npz")), 120)
+                [folder] = out.iterdir()
+                kill(process, are_on)
+            logs = [folder / name for name in ("guard.jsonl", "guard-source_2.jsonl")]
+            until(lambda: all('"end"' in log.read_text() for log in logs), 10)  # they ask twice
     assert fold(read_journal(folder)).status == "aborted"
     for log in logs:
-        events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
-        assert events[-4:] == ["the pipe closed", "killed", "off", "end"]
+        assert events(log)[-4:] == ["the pipe closed", "killed", "off", "end"]
