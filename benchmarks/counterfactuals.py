@@ -14,8 +14,8 @@ A healthy recording is one of the same muscle in any of these examinations, of a
 where there is none, the same examination of a patient without conditions and activity, of another
 seed. One limit that fails is enough, so that of a disease's muscles, those that show it first, no
 more are simulated than until one fails. ``--runs`` takes what the runs in a folder found in their
-clean signals (``emgsim run --out DIR``), the newest of each examination, and simulates those that
-were not run. ``--cache`` keeps findings, by examination and muscle; delete it when simulator or
+clean signals (``emgsim run --out DIR``), the newest of each muscle, and simulates those that were
+not run. ``--cache`` keeps findings, by examination and muscle; delete it when simulator or
 analysis have changed. About 40 CPU s a recording.
 
 ``--muscles`` prints instead what the recruitment of healthy muscles of seeds 501 and on is to a
@@ -37,8 +37,14 @@ import numpy as np
 from emgsim.analysis.axes import recruitment_measures
 from emgsim.analysis.core import analyse
 from emgsim.concluding import judge_examination
-from emgsim.configuration import read_table
-from emgsim.exam.examination import SCHEMA, Examination, examination_from, load_examination
+from emgsim.configuration import Table, read_table
+from emgsim.exam.examination import (
+    SCHEMA,
+    Examination,
+    MuscleExam,
+    examination_from,
+    load_examination,
+)
 from emgsim.files.findings import read_findings, write_findings
 from emgsim.findings_table import Heard, heard
 from emgsim.observer import observe
@@ -107,15 +113,25 @@ def found(task: tuple[Examination, str], cache: Path | None) -> tuple[Heard, ...
 
 
 def found_in_runs(examination: Examination, runs: Path) -> dict[str, tuple[Heard, ...]]:
-    """Return what the newest run of an examination found in its clean signals, {} without a run."""
-    for folder in sorted(runs.glob(f"*-{examination.id}-*"), reverse=True):
-        if examination_from(fold(read_journal(folder)).scenario, str(folder)) == examination:
-            every = {
-                exam.muscle.name: findings_of(folder, examination, exam)
-                for exam in examination.muscles
-            }
-            return {muscle: by[FINDER] for muscle, by in every.items() if FINDER in by}
-    return {}
+    """Return what runs of an examination found in its clean signals, the newest of each muscle.
+
+    What is expected of a muscle may have changed since, what was played may not.
+    """
+    results: dict[str, tuple[Heard, ...]] = {}
+    for folder in sorted(runs.glob(f"*-{examination.id}-*")):
+        ran = examination_from(fold(read_journal(folder)).scenario, str(folder))
+        played = {exam.muscle.name: signal_of(ran, exam) for exam in ran.muscles}
+        for exam in examination.muscles:
+            if played.get(exam.muscle.name) == signal_of(examination, exam):
+                by = findings_of(folder, examination, exam)
+                results |= {exam.muscle.name: by[FINDER]} if FINDER in by else {}
+    return results
+
+
+def signal_of(examination: Examination, exam: MuscleExam) -> Table:
+    """Return what makes the recording of a muscle, without what is said and expected of it."""
+    scenario = examination.scenario(exam)
+    return scenario.model_dump(exclude={"title", "description", "limits"})
 
 
 def failures(examination: Examination, fed: Mapping[str, Sequence[Heard]]) -> list[str]:
