@@ -276,6 +276,7 @@ REST = axis("active_denervation", no=0.95, yes=0.05)
 NORMAL = axis("muap_type", normal=0.96, neurogenic=0.02, myopathic=0.02, mixed=0.0)
 NEUROGENIC = axis("muap_type", normal=0.02, neurogenic=0.96, myopathic=0.02, mixed=0.0)
 MYOPATHIC = axis("muap_type", normal=0.02, neurogenic=0.02, myopathic=0.96, mixed=0.0)
+STABLE = axis("stability", stable=0.95, unstable=0.05)
 UNSTABLE = axis("stability", stable=0.02, unstable=0.98)
 
 
@@ -303,10 +304,12 @@ def test_denervation_is_neurogenic_and_its_grade_says_how_much() -> None:
         ([REST, NORMAL, recruitment("normal"), UNSTABLE], "unstable"),
         ([REST, NEUROGENIC, recruitment("reduced"), UNSTABLE], "neurogenic"),
         ([REST, NEUROGENIC, recruitment("poor_effort")], "neurogenic"),
+        ([REST, NORMAL, recruitment("reduced"), STABLE], "neurogenic"),
+        ([REST, NORMAL, recruitment("reduced"), UNSTABLE], "unstable"),
     ],
 )  # fmt: skip
 def test_axes_mean_one_process(axes: list[AxisFinding], process: str) -> None:
-    """Myositis fibrillates and is myopathic; sprouts are unstable and neurogenic."""
+    """Myositis fibrillates; sprouts are unstable; a block leaves normal MUAPs, few and stable."""
     finding = muscle_finding("deltoid", axes, side="left")
     told = {name: getattr(finding, name) for name in ("neurogenic", "myopathic", "unstable")}
     assert told.pop(process) > 0.85

@@ -75,10 +75,12 @@ def _check_share(name: str, value: float) -> None:
 def muscle_finding(muscle: str, axes: Iterable[AxisFinding], side: Side = "right") -> MuscleFinding:
     """Return what the axes of a muscle's examination mean to the search.
 
-    Neurogenic is active denervation, or neurogenic MUAPs with reduced recruitment; myopathic are
+    Neurogenic is active denervation, neurogenic MUAPs with reduced recruitment, or reduced
+    recruitment of normal and stable MUAPs: axons that are blocked, or were lost a short time ago
+    (where MUAPs are unstable, whole units may be blocked at their junctions). Myopathic are
     myopathic MUAPs with early recruitment, with denervation or without; unstable is instability
     alone. Mixed MUAPs count half for either. An axis that was not measured says nothing, and no
-    more does a poor effort: MUAPs then count whatever the recruitment.
+    more does a poor effort: changed MUAPs then count whatever the recruitment.
 
     Parameters
     ----------
@@ -92,10 +94,13 @@ def muscle_finding(muscle: str, axes: Iterable[AxisFinding], side: Side = "right
     told = {axis.axis: axis for axis in axes}
     chances = {name: axis.probabilities for name, axis in told.items()}
     rest, muaps = chances.get("active_denervation"), chances.get("muap_type")
+    effort = chances.get("recruitment")
     denervated = rest["yes"] if rest else 0.0
-    chronic = _muaps(muaps, "neurogenic") * _recruited(chances.get("recruitment"), "reduced")
-    myopathic = _muaps(muaps, "myopathic") * _recruited(chances.get("recruitment"), "early")
-    healthy_axons = (1 - denervated) * (1 - chronic)
+    chronic = _muaps(muaps, "neurogenic") * _recruited(effort, "reduced")
+    stable = chances.get("stability", {"stable": 1.0})["stable"]
+    blocked = muaps["normal"] * effort["reduced"] * stable if muaps and effort else 0.0
+    myopathic = _muaps(muaps, "myopathic") * _recruited(effort, "early")
+    healthy_axons = (1 - denervated) * (1 - chronic) * (1 - blocked)
     neurogenic = (1 - healthy_axons) * (1 - myopathic)
     unstable = chances.get("stability", {"unstable": 0.5})["unstable"]
     grade = told["active_denervation"].because.get("largest_grade", 0.0) if rest else 0.0
