@@ -19,6 +19,10 @@ PROCESSES: tuple[Process, ...] = ("neurogenic", "myopathic", "unstable")
 # weeks after the axons were lost [P]
 GRADES, GRADE_SHARES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0), (0.02, 0.04, 0.1, 0.25, 0.6, 0.9)
 
+# How far reduced recruitment of normal MUAPs is believed: the axis that is told wrongly most often,
+# and nothing else to bear it out [P]
+BLOCK_COUNTS = 0.7
+
 
 @dataclass(frozen=True, kw_only=True)
 class MuscleFinding:
@@ -99,6 +103,7 @@ def muscle_finding(muscle: str, axes: Iterable[AxisFinding], side: Side = "right
     chronic = _muaps(muaps, "neurogenic") * _recruited(effort, "reduced")
     stable = chances.get("stability", {"stable": 1.0})["stable"]
     blocked = muaps["normal"] * effort["reduced"] * stable if muaps and effort else 0.0
+    blocked *= BLOCK_COUNTS
     myopathic = _muaps(muaps, "myopathic") * _recruited(effort, "early")
     healthy_axons = (1 - denervated) * (1 - chronic) * (1 - blocked)
     neurogenic = (1 - healthy_axons) * (1 - myopathic)
