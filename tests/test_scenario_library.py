@@ -12,6 +12,8 @@ import pytest
 from emgsim.analysis.axes import AXES
 from emgsim.exam.examination import Examination, MuscleExam, load_examination
 from emgsim.localisation import lesions
+from emgsim.scenario import load_scenario
+from emgsim.scoring.detectability import DETECTABLE_RATIO, detectability
 from emgsim.shipped import find, names
 from emgsim.simulation import simulate
 
@@ -234,3 +236,13 @@ def test_the_artefacts_come_from_no_muscle() -> None:
     assert not truth.units
     assert {source.kind for source in truth.spontaneous} <= {"insertional_burst"}
     assert np.ptp(recording.samples_uv) > 20.0
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS - SKIN))
+def test_the_needle_stands_where_units_can_be_told(name: str) -> None:
+    """As many units stand out as the scenario is judged by: at some places there are none."""
+    scenario = load_scenario(name)
+    [limit] = [one for one in scenario.limits if one.measurement == "units.detectable.truth"]
+    ratios = detectability(*simulate(scenario))
+    assert limit.low is not None
+    assert sum(ratio >= DETECTABLE_RATIO for ratio in ratios.values()) >= limit.low
