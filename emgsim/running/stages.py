@@ -118,7 +118,8 @@ class Stages:
                     f"a rig plays one channel, and a {self.scenario.electrode.kind} electrode has "
                     f"{len(recording.channels)}",
                     where=f"scenario {self.scenario.id}",
-                    todo="simulate it with `emgsim simulate`, or take an electrode with one",
+                    todo="play it channel by channel (`emgsim simulate`, then `emgsim play`), or "
+                    "take an electrode with one",
                 )
             self.logbook.keep("truth", recording, truth)
             n = sum(unit.discharge_times_s.size for unit in truth.units)
