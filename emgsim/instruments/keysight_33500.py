@@ -92,10 +92,6 @@ class Keysight33500(ScpiGenerator):
         self._link.tell(":FORM:BORD SWAP;:SOUR1:DATA:VOL:CLE")
         return self._link.tell_block(f":SOUR1:DATA:ARB:DAC {name},", codes)
 
-    def _put_settings(self, settings: SourceSettings) -> None:
-        self._put_levels(settings)
-        self._put_timing(settings)
-
     def _put_levels(self, settings: SourceSettings) -> None:
         link, factor = self._link, load_factor(settings.load_ohm)
         link.put("OUTP1:LOAD", settings.load_ohm)

@@ -109,10 +109,6 @@ class RigolDg(ScpiGenerator):
             self._link.ask("*OPC?", timeout_s=UPLOAD_TIMEOUT_S)  # it takes one at a time
         return n_bytes
 
-    def _put_settings(self, settings: SourceSettings) -> None:
-        self._put_levels(settings)
-        self._put_timing(settings)
-
     def _put_levels(self, settings: SourceSettings) -> None:
         link, factor = self._link, load_factor(settings.load_ohm)
         link.put("OUTP1:LOAD", settings.load_ohm)

@@ -72,7 +72,8 @@ class ScpiGenerator(ScpiInstrument):
             check_filter(settings, *self.only_filter)
         self.off()
         self._settings = None
-        self._put_settings(settings)
+        self._put_levels(settings)
+        self._put_timing(settings)
         self._check_errors("configure")
         self._settings = settings
         return self._read_back(settings)
@@ -167,8 +168,12 @@ class ScpiGenerator(ScpiInstrument):
     # ---- the dialect
 
     @abstractmethod
-    def _put_settings(self, settings: SourceSettings) -> None:
-        """Set everything, in the order that the instrument wants."""
+    def _put_levels(self, settings: SourceSettings) -> None:
+        """Set load, function and voltages: they come first, as the load scales all voltages."""
+
+    @abstractmethod
+    def _put_timing(self, settings: SourceSettings) -> None:
+        """Set filter, rate, burst and trigger."""
 
     @abstractmethod
     def _read_back(self, wanted: SourceSettings) -> SourceSettings:

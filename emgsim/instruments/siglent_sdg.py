@@ -128,10 +128,6 @@ class SiglentSdg(ScpiGenerator):
 
     # ---- settings
 
-    def _put_settings(self, settings: SourceSettings) -> None:
-        self._put_levels(settings)
-        self._put_timing(settings)
-
     def _put_levels(self, settings: SourceSettings) -> None:
         factor = load_factor(settings.load_ohm)
         self._put("OUTP", "LOAD", HIGH_Z if math.isinf(settings.load_ohm) else settings.load_ohm)

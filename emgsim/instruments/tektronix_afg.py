@@ -107,11 +107,6 @@ class TektronixAfg(ScpiGenerator):
         if self._settings is not None:
             self._put_rate(self._settings)
 
-    def _put_settings(self, settings: SourceSettings) -> None:
-        self._put_levels(settings)
-        self._put_burst(settings)
-        self._put_rate(settings)
-
     def _put_levels(self, settings: SourceSettings) -> None:
         link, factor = self._link, load_factor(settings.load_ohm)
         link.put("OUTP1:IMP", settings.load_ohm)
@@ -123,12 +118,13 @@ class TektronixAfg(ScpiGenerator):
         link.put("SOUR1:VOLT", settings.vpp_open_v * factor)
         link.put("SOUR1:VOLT:OFFS", settings.offset_open_v * factor, floor=floor)
 
-    def _put_burst(self, settings: SourceSettings) -> None:
+    def _put_timing(self, settings: SourceSettings) -> None:
         link = self._link
         link.choose("SOUR1:BURS:STAT", "ON")
         link.choose("SOUR1:BURS:MODE", "TRIG")
         link.put("SOUR1:BURS:NCYC", settings.cycles)
         link.choose("TRIG:SOUR", "EXT")
+        self._put_rate(settings)
 
     def _put_rate(self, settings: SourceSettings) -> None:
         """Set the frequency if the number of points is known; before, no rate is in force."""
