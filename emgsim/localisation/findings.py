@@ -19,8 +19,8 @@ PROCESSES: tuple[Process, ...] = ("neurogenic", "myopathic", "unstable")
 # weeks after the axons were lost [P]
 GRADES, GRADE_SHARES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0), (0.02, 0.04, 0.1, 0.25, 0.6, 0.9)
 
-# How far reduced recruitment of normal MUAPs is believed: the axis that is told wrongly most often,
-# and nothing else to bear it out [P]
+# How far reduced recruitment of normal MUAPs is believed: one axis alone, and nothing else to bear
+# it out [P]
 BLOCK_COUNTS = 0.7
 
 
@@ -98,23 +98,21 @@ def muscle_finding(muscle: str, axes: Iterable[AxisFinding], side: Side = "right
     told = {axis.axis: axis for axis in axes}
     chances = {name: axis.probabilities for name, axis in told.items()}
     rest, muaps = chances.get("active_denervation"), chances.get("muap_type")
-    effort = chances.get("recruitment")
+    effort, stability = chances.get("recruitment"), chances.get("stability")
     denervated = rest["yes"] if rest else 0.0
     chronic = _muaps(muaps, "neurogenic") * _recruited(effort, "reduced")
-    stable = chances.get("stability", {"stable": 1.0})["stable"]
-    blocked = muaps["normal"] * effort["reduced"] * stable if muaps and effort else 0.0
-    blocked *= BLOCK_COUNTS
+    blocked = BLOCK_COUNTS * muaps["normal"] * effort["reduced"] if muaps and effort else 0.0
+    blocked *= stability["stable"] if stability else 1.0
     myopathic = _muaps(muaps, "myopathic") * _recruited(effort, "early")
     healthy_axons = (1 - denervated) * (1 - chronic) * (1 - blocked)
     neurogenic = (1 - healthy_axons) * (1 - myopathic)
-    unstable = chances.get("stability", {"unstable": 0.5})["unstable"]
     grade = told["active_denervation"].because.get("largest_grade", 0.0) if rest else 0.0
     return MuscleFinding(
         muscle=muscle,
         side=side,
         neurogenic=neurogenic if rest else max(neurogenic, 0.5),
         myopathic=myopathic if muaps else 0.5,
-        unstable=unstable * healthy_axons * (1 - myopathic) if "stability" in told else 0.5,
+        unstable=stability["unstable"] * healthy_axons * (1 - myopathic) if stability else 0.5,
         affected=float(np.interp(grade, GRADES, GRADE_SHARES)) if grade > 0 else None,
     )
 
