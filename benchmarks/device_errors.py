@@ -19,9 +19,10 @@ from pathlib import Path
 
 from emgsim.concluding import axes_found
 from emgsim.exam.examination import SCHEMA, examination_from
+from emgsim.recording import AxisFinding
 from emgsim.records.journal import read_journal
 from emgsim.records.record import fold
-from emgsim.running.exam_folder import findings_of
+from emgsim.running.exam_folder import found_in
 
 
 def main() -> None:
@@ -31,11 +32,8 @@ def main() -> None:
     options = parser.parse_args()
     seen, off = Counter[str](), Counter[str]()
     for folder in sorted(path.parent for path in options.runs.glob("*/journal.jsonl")):
-        for muscle, axis, *values in judged(folder):
-            true, told = values
+        for muscle, axis, true, told in judged(folder):
             seen[axis] += 1
-            if axis == "recruitment":
-                true, told = (str(value == "reduced") for value in (true, told))
             if told != true:
                 off[axis] += 1
                 print(f"{folder.name} {muscle} {axis}: observer {true}, device {told}")
@@ -49,14 +47,17 @@ def judged(folder: Path) -> Iterator[tuple[str, str, str, str | None]]:
     if table.get("schema") != SCHEMA:
         return
     examination = examination_from(table, str(folder))
-    found = {
-        exam.muscle.name: findings_of(folder, examination, exam) for exam in examination.muscles
-    }
-    for muscle, axes in axes_found(examination, found).items():
+    for muscle, axes in axes_found(examination, found_in(folder, examination)).items():
         if {"observer", "device"} <= axes.keys():
-            device = {axis.axis: axis.value for axis in axes["device"]}
+            device = {axis.axis: value_of(axis) for axis in axes["device"]}
             for axis in axes["observer"]:
-                yield muscle, axis.axis, axis.value, device.get(axis.axis)
+                yield muscle, axis.axis, value_of(axis), device.get(axis.axis)
+
+
+def value_of(axis: AxisFinding) -> str:
+    """Return what an axis is called; of recruitment whether it is reduced, or not."""
+    is_other = axis.axis == "recruitment" and axis.value != "reduced"
+    return "not reduced" if is_other else axis.value
 
 
 if __name__ == "__main__":

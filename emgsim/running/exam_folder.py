@@ -49,9 +49,7 @@ def conclude_examination(folder: Path) -> ExamRecord:
     """
     base = fold(read_journal(folder))
     examination = examination_from(base.scenario, str(folder))
-    found = {
-        exam.muscle.name: findings_of(folder, examination, exam) for exam in examination.muscles
-    }
+    found = found_in(folder, examination)
     axes = axes_found(examination, found)
     runs = {name: record for name in found if (record := record_in(folder / name)) is not None}
     measurements = (
@@ -67,6 +65,13 @@ def conclude_examination(folder: Path) -> ExamRecord:
         ),
         localisation=localisation_rows(examination.lesion, told),
     )
+
+
+def found_in(folder: Path, examination: Examination) -> dict[str, dict[str, tuple[Heard, ...]]]:
+    """Return what was found in an examination's folder, by muscle and by who found it."""
+    return {
+        exam.muscle.name: findings_of(folder, examination, exam) for exam in examination.muscles
+    }
 
 
 def findings_of(
