@@ -123,8 +123,9 @@ def found_in_runs(examination: Examination, runs: Path) -> dict[str, tuple[Heard
         played = {exam.muscle.name: signal_of(ran, exam) for exam in ran.muscles}
         for exam in examination.muscles:
             if played.get(exam.muscle.name) == signal_of(examination, exam):
-                by = findings_of(folder, examination, exam)
-                results |= {exam.muscle.name: by[FINDER]} if FINDER in by else {}
+                by_finder = findings_of(folder, examination, exam)
+                if FINDER in by_finder:
+                    results[exam.muscle.name] = by_finder[FINDER]
     return results
 
 
@@ -165,8 +166,7 @@ def matrix(every: Sequence[Examination], runs: Path | None, cache: Path | None, 
     well = [examination for examination in every if is_healthy(examination)]
     results = {
         (e.id, muscle): parts
-        for e in every
-        if runs is not None
+        for e in (every if runs else ())
         for muscle, parts in found_in_runs(e, runs).items()
     }
     print(f"{len(results)} recordings were run", file=sys.stderr)

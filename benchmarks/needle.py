@@ -11,7 +11,8 @@ two healthy biceps on seeds 1 .. N; no threshold was set on any of them. A misse
 agreement of 0. ``--cases moving_0.2mm`` (0.1, 0.3) has a needle that moves slowly for 30 s. CPU
 seconds are those of this process per second of signal. Ends with 1 if a goal is missed.
 
-Beside the discharges that are found stands how many can be found at best (`needle_bound.py`).
+Beside the discharges that are found stands how many a matched filter finds at best
+(`needle_bound.py`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-from needle_bound import answers, found_at_best
+from needle_bound import CLEAR_RATIO, answers, found_at_best
 from needle_signals import BICEPS, SHARED, loaded, made
 from numpy.typing import NDArray
 
@@ -44,7 +45,6 @@ NAMED_GOALS = {"n4": (4, 0.99), "n6": (4, 0.80), "n8": (5, 0.75)}  # good units,
 GOOD = 0.9  # agreement of a unit that counts
 MOST_FEWER = 1  # good units of the median seed, against the named case or all detectable ones
 MOST_FALSE = 0.02  # of the units found
-CLEAR_RATIO = 2.5  # peak-to-peak over the rms of everything else (McGill 2005)
 LEAST_SHARE = 0.98  # of their discharges that stand apart
 LAGS_MS = (0.5, 1.0, 2.0, 3.0)  # from here on a discharge stands apart
 MOST_CPU = 0.5
@@ -122,7 +122,7 @@ def run(shared: ModuleType, case: str, seed: int | None) -> Run:
         n_false=n_false,
         cpu=cpu,
         tallies=by_lag(score),
-        heard=answers(recording, truth, CLEAR_RATIO),
+        heard=answers(recording, truth),
     )
     print(
         f"{case} {'named' if seed is None else f'seed {seed}':>7}: {out.n_good}/{n_true} units >= "

@@ -1,24 +1,30 @@
-"""How many discharges of clear units can be found at all by who looks at one discharge at a time.
+"""How many discharges of clear units a matched filter finds that is told all but the discharges.
 
+Usage::
+
+    python benchmarks/needle_bound.py [--seeds N] [--precisions 0.98 ...] [--cases NAME ...]
+
+Prints it for the healthy biceps of seeds 1 .. N; `needle.py` prints it beside what is found.
 `found_at_best` is told of each clear unit its exact potential, where all the other clear units
 discharge, and the spectrum of what is left: the murmur of all that are not clear, and the noise. It
 filters for the potential, and for each unit its threshold is set with the truth in hand, so that of
 all units together as many as possible are found at the precision that is asked. What it does not
-know is the beat. No matched filter does better (Kay 1998, Detection theory, 4.3), as far as the
-murmur is a Gaussian noise.
+know is the beat. No filter does better where the murmur is a Gaussian noise (Kay 1998, Fundamentals
+of statistical signal processing II, chapter 4).
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 
 import numpy as np
+from needle_signals import BICEPS, biceps
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from emgsim.recording import MotorUnit, Recording, Truth
-from emgsim.scoring.detectability import detectability
-from emgsim.stages import add_train
+from emgsim.scoring.detectability import clean_train, detectability
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -28,11 +34,29 @@ SMOOTHED_HZ = 20.0  # of the spectrum of what is left
 AT_ONE_PLACE_S = 0.003  # of two answers nearer than this the larger one counts
 TOLERANCE_S = 0.0005
 MARGIN_S = 0.1  # before a unit's first discharge and after its last one
+CLEAR_RATIO = 2.5  # peak-to-peak over the rms of everything else (McGill 2005)
 PRICES = np.geomspace(1e-4, 1.0, 200)  # of a missed discharge, in false ones
 
 
-def answers(recording: Recording, truth: Truth, ratio: float) -> list[tuple[int, Ints]]:
-    """Return of each unit of this ratio or more its number of discharges and what a filter hears.
+def main() -> None:
+    """Print the largest share of discharges that is found, case by case."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--precisions", type=float, nargs="*", default=[0.98])
+    parser.add_argument("--cases", nargs="*", default=BICEPS)
+    options = parser.parse_args()
+    for case in options.cases:
+        units = [u for seed in range(1, options.seeds + 1) for u in answers(*biceps(case, seed))]
+        for precision in options.precisions:
+            share = 100 * found_at_best(units, precision)
+            print(
+                f"{case}: {share:.1f} % of the discharges of {len(units)} units at a precision of "
+                f"{100 * precision:g} %"
+            )
+
+
+def answers(recording: Recording, truth: Truth) -> list[tuple[int, Ints]]:
+    """Return of each clear unit its number of discharges and what a filter hears of them.
 
     Returns
     -------
@@ -41,19 +65,12 @@ def answers(recording: Recording, truth: Truth, ratio: float) -> list[tuple[int,
         other places; ``k`` from 0 on.
     """
     ratios = detectability(recording, truth)
-    clear = [unit for unit in truth.units if ratios[unit.id] >= ratio]
-    own = {unit.id: train(recording, unit) for unit in clear}
+    clear = [unit for unit in truth.units if ratios[unit.id] >= CLEAR_RATIO]
+    own = {unit.id: clean_train(recording, truth, unit) for unit in clear}
     left = recording.samples_uv[:, 0] - sum(own.values(), np.zeros(recording.n_samples))
     return [
         (unit.discharge_times_s.size, heard(recording, left, own[unit.id], unit)) for unit in clear
     ]
-
-
-def train(recording: Recording, unit: MotorUnit) -> Floats:
-    """Return what one unit adds to the samples, in uV."""
-    samples = np.zeros(recording.n_samples)
-    add_train(samples, recording.rate_hz, recording.start_s, unit)
-    return samples
 
 
 def heard(recording: Recording, left: Floats, own: Floats, unit: MotorUnit) -> Ints:
@@ -69,13 +86,8 @@ def heard(recording: Recording, left: Floats, own: Floats, unit: MotorUnit) -> I
     frequency = fft.rfftfreq(n, 1 / rate_hz)
     inside = (frequency > BAND_HZ[0]) & (frequency < BAND_HZ[1])
     potential = fft.rfft(unit.muap_uv[:, 0], n)
-    answer = fft.irfft(
-        fft.rfft(samples, n)
-        * np.conj(potential)
-        * inside
-        / np.maximum(density, 1e-9 * density.max()),
-        n,
-    )[: samples.size]
+    weight = inside / np.maximum(density, 1e-9 * density.max())
+    answer = fft.irfft(fft.rfft(samples, n) * np.conj(potential) * weight, n)[: samples.size]
     places = strongest(answer, round(AT_ONE_PLACE_S * rate_hz))
     found_s = times_s[span][places] - unit.muap_start_s
     is_true = np.min(np.abs(found_s[:, None] - true_s), axis=1, initial=np.inf) <= TOLERANCE_S
@@ -98,3 +110,7 @@ def found_at_best(units: Sequence[tuple[int, Ints]], precision: float) -> float:
         if true >= precision * (true + false):
             best = max(best, int(true))
     return best / max(sum(n for n, _ in units), 1)
+
+
+if __name__ == "__main__":
+    main()

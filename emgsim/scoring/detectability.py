@@ -46,13 +46,20 @@ def detectability(
             # Taking the unit away lowers the rms by less than a factor of two: it stays below.
             out[unit.id] = unit.peak_to_peak_uv / whole if whole > 0 else math.inf
             continue
-        own = _clean(recording, truth, unit) if render is None else render(unit)
+        own = clean_train(recording, truth, unit) if render is None else render(unit)
         rest = float(np.std((samples - own)[span]))
         out[unit.id] = unit.peak_to_peak_uv / rest if rest > 0 else math.inf
     return out
 
 
-def _clean(recording: Recording, truth: Truth, unit: MotorUnit) -> Floats:
+def clean_train(recording: Recording, truth: Truth, unit: MotorUnit) -> Floats:
+    """Return what one unit adds to the samples of a clean recording, shape ``(n_samples,)``.
+
+    Raises
+    ------
+    ValueError
+        If the recording's rate is not that of the truth's MUAPs.
+    """
     if not math.isclose(recording.rate_hz, truth.muap_rate_hz, rel_tol=1e-9):
         raise ValueError(
             f"recording.rate_hz must be the truth's muap_rate_hz ({truth.muap_rate_hz:g}) when no "
