@@ -46,6 +46,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--device-profile", default="na1", help="profile of that device")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the files handed out as they are collected, not those of many tests first."""
+    if hasattr(config.option, "loadscopereorder"):  # of pytest-xdist
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that hold slow tests, so that no core waits for the last of them."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def _open_descriptors() -> set[str]:
     """Return what is open: files, pipes, ptys, and sockets, listening or connected."""
     found = set()
