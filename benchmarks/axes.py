@@ -3,13 +3,15 @@
 Usage::
 
     python benchmarks/axes.py [--subjects N] [--first SEED] [--cases NAME ...] [--from-truth]
+                              [--cache DIR]
     python benchmarks/axes.py --fit [--subjects N] [--from-truth]
 
 Each subject is examined at six sites (`subjects.py`); the axes of the muscle are compared with
 what the condition must show. Goal: the right value in >= 90 % of the judged subjects on each axis;
 Clopper-Pearson's interval stands beside. An axis of which nothing could be told counts as not
 right, and has a column of its own. ``--from-truth`` takes the units from the truth instead of
-the analysis, and what happens at rest: what is lost then is the axes' own.
+the analysis, and what happens at rest: what is lost then is the axes' own. ``--cache`` keeps what
+was found in a folder, and takes it from there, so that it can be judged again in seconds.
 
 ``--fit`` prints the tables of ``emgsim/catalogue/reference.toml`` from subjects 101 and on, which
 are never judged.
@@ -23,6 +25,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 from scipy import stats
@@ -30,6 +33,7 @@ from subjects import CASES, MUSCLE, Case, analysed, from_truth, recordings
 
 from emgsim.analysis.axes import AXES, axes_of, recruitment_measures
 from emgsim.analysis.mixtures import counted
+from emgsim.files.findings import read_findings, write_findings
 from emgsim.recording import AxisFinding, Findings
 from emgsim.references import reference
 
@@ -70,6 +74,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--first", type=int)
     parser.add_argument("--cases", nargs="+", default=list(CASES))
     parser.add_argument("--from-truth", action="store_true")
+    parser.add_argument("--cache", type=Path)
     parser.add_argument("--fit", action="store_true")
     options = parser.parse_args()
     options.first = options.first or (SET_ON[0] if options.fit else 1)
@@ -81,15 +86,29 @@ def _options() -> argparse.Namespace:
 
 def examined(options: argparse.Namespace) -> Iterator[tuple[str, int, Case, list[Findings]]]:
     """Yield each subject with the findings of its recordings."""
-    finder = from_truth if options.from_truth else analysed
     for name in options.cases:
         for seed in range(options.first, options.first + options.subjects):
             began = time.process_time()
-            patient = 1000 * seed + list(CASES).index(name)  # each is another one's muscle
-            found = [finder(*pair) for pair in recordings(CASES[name], patient)]
+            found = found_in(name, seed, options.from_truth, options.cache)
             cpu_s = time.process_time() - began
             print(f"# {name}, subject {seed}: {cpu_s:.1f} CPU s", file=sys.stderr, flush=True)
             yield name, seed, CASES[name], found
+
+
+def found_in(name: str, seed: int, by_truth: bool, cache: Path | None) -> list[Findings]:
+    """Return the findings of a subject's recordings, kept ones if there are."""
+    finder = "truth" if by_truth else "analysis"
+    kept = None if cache is None else cache / f"{name.replace(' ', '_')}_{seed}_{finder}"
+    if kept is not None and kept.is_dir():
+        return [read_findings(file) for file in sorted(kept.iterdir())]
+    patient = 1000 * seed + list(CASES).index(name)  # each is another one's muscle
+    find = from_truth if by_truth else analysed
+    found = [find(*pair) for pair in recordings(CASES[name], patient)]
+    if kept is not None:
+        kept.mkdir(parents=True)
+        for number, one in enumerate(found):
+            write_findings(kept / f"{number:02}.json", one)
+    return found
 
 
 # -- judgement -------------------------------------------------------------------------------------

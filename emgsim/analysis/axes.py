@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from emgsim.analysis.comparison import Pairs, Reference, Table, log_likelihood
+from emgsim.analysis.comparison import Reference, Table, log_likelihood
 from emgsim.analysis.mixtures import counted, is_sure, is_told, mixed, of_values, value_of
 from emgsim.analysis.spontaneous import denervation, special_discharges
 from emgsim.recording import AxisFinding, Findings, FoundUnit
@@ -92,10 +92,11 @@ def axes_of(
         for name, table in reference.recruitment.items()
         if strongest or not name.startswith("poor_effort")
     }
+    muaps = _muap_type(units, reference, age_years)
     found = (
         _heard("active_denervation", denervation(findings)),
-        _muap_type(units, reference, age_years),
-        _compared("recruitment", recruitment, patterns, reference.together, age_years),
+        muaps,
+        _recruitment(recruitment, patterns, muaps, reference, age_years),
         _stability(units, untold_efforts(findings) if strongest else (0, 0), reference, age_years),
         _heard("special_discharges", special_discharges(findings)),
     )
@@ -260,18 +261,26 @@ def _told(units: Sequence[FoundUnit], name: str) -> Floats:
     return np.asarray(values[np.isfinite(values)])
 
 
-def _compared(
-    axis: str,
+def _recruitment(
     measures: Mapping[str, float],
-    table: Mapping[str, Table],
-    together: Mapping[str, Pairs],
+    patterns: Mapping[str, Table],
+    muaps: AxisFinding | None,
+    reference: Reference,
     age_years: float,
 ) -> AxisFinding | None:
-    """Compare with each form of each value."""
-    if not any(name in spreads for name in measures for spreads in table.values()):
+    """Compare with each form of each value, as likely as it is beside such MUAPs."""
+    if not any(name in spreads for name in measures for spreads in patterns.values()):
         return None
     logs = {
-        form: log_likelihood(measures, spreads, age_years, together.get(form))
-        for form, spreads in table.items()
+        form: log_likelihood(measures, spreads, age_years, reference.together.get(form))
+        + math.log(_likely(form, muaps, reference))
+        for form, spreads in patterns.items()
     }
-    return _axis(axis, of_values(logs), measures)
+    return _axis("recruitment", of_values(logs), measures)
+
+
+def _likely(form: str, muaps: AxisFinding | None, reference: Reference) -> float:
+    """Return how many times as likely a form of recruitment is beside such MUAPs."""
+    types = muaps.probabilities.items() if muaps else ()
+    factors = [share * reference.beside.get(kind, {}).get(form, 1.0) for kind, share in types]
+    return sum(factors) if factors else 1.0

@@ -50,6 +50,9 @@ class Reference(_Frozen):
     untold: dict[str, Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=dict)
     likeness: float = Field(ge=0, le=1)  # correlation between the units of one muscle
     recruitment: dict[str, dict[str, Spread]]  # by value of the axis, or "value.form" of several
+    # By type of MUAPs, then by form of recruitment: how many times as likely it is beside them as
+    # beside MUAPs of which nothing is known; what is not named is as likely.
+    beside: dict[str, dict[str, Annotated[float, Field(gt=0)]]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _classes_can_be_compared(self) -> Self:
@@ -68,6 +71,16 @@ class Reference(_Frozen):
                 )
             if set(mixture) <= set(self.stability) and form not in self.untold:
                 raise ValueError(f"untold must have a share for {form}, a form of stability")
+        return self
+
+    @model_validator(mode="after")
+    def _forms_exist(self) -> Self:
+        for muaps, factors in self.beside.items():
+            if muaps not in self.mixtures or not set(factors) <= set(self.recruitment):
+                raise ValueError(
+                    f"beside.{muaps} must be a type of MUAPs, and its keys forms of recruitment, "
+                    f"got {', '.join(factors)}"
+                )
         return self
 
     def independence(self, n: int) -> float:

@@ -24,6 +24,7 @@ PATTERNS = {  # fastest and units of a slight effort; amplitude, evenness and pa
     "reduced": (15.0, 5.0, 550.0, 0.46, 31.0),
     "early": (13.0, 7.0, 315.0, 0.60, 31.0),
     "sprouting": (10.6, 3.0, 480.0, 0.55, 31.0),  # reduced, its spikes small and in pieces
+    "doubtful": (10.5, 4.5, 480.0, 0.60, 31.0),  # small for sprouts, slow for a myopathy
     "poor_effort": (8.6, 6.0, 460.0, 0.30, 6.5),
 }
 
@@ -162,6 +163,27 @@ def test_sprouts_make_neither_muaps_nor_pattern_myopathic() -> None:
     muaps = told(Findings(units=tuple(unit(SPROUTING) for _ in range(6))))["muap_type"]
     assert muaps.probabilities["neurogenic"] > 0.93
     assert told(*pattern("sprouting"))["recruitment"].probabilities["reduced"] > 0.7
+
+
+@pytest.mark.parametrize(("shape", "low", "high"), [(SMALL, 0.8, 1.0), (LARGE, 0.0, 0.3)])
+def test_large_units_are_not_recruited_early(shape, low: float, high: float) -> None:
+    """A pattern in doubt is early beside small MUAPs, and not beside large and long ones."""
+    units = Findings(units=tuple(unit(shape) for _ in range(6)))
+    assert low <= told(units, *pattern("doubtful"))["recruitment"].probabilities["early"] <= high
+
+
+def test_the_muaps_move_the_odds_of_recruitment_as_the_reference_says() -> None:
+    """Beside surely normal MUAPs missing units are twice as likely against full recruitment."""
+    factors = {"normal": dict.fromkeys((f for f in BICEPS.recruitment if "reduced" in f), 2.0)}
+    units = Findings(units=tuple(unit() for _ in range(20)))
+    found = [
+        axes_of((units, *pattern("sprouting")), BICEPS.model_copy(update={"beside": beside}))
+        for beside in ({}, factors)
+    ]
+    alone, beside = ({axis.axis: axis.probabilities for axis in axes} for axes in found)
+    share = alone["muap_type"]["normal"]
+    odds = [p["recruitment"]["reduced"] / p["recruitment"]["normal"] for p in (alone, beside)]
+    assert odds[1] / odds[0] == pytest.approx(2 * share + (1 - share))
 
 
 def test_without_the_strongest_effort_nobody_is_accused_of_a_poor_one() -> None:

@@ -65,13 +65,14 @@ def test_shares_are_those_of_equal_chances_before() -> None:
         ({"stability": {"steady": TABLE, "unsteady": {}}}, "must all have the same measures"),
         ({"mixtures": {"stable": {"firm": 1.0}}}, "mixtures.stable must be of normal, or of"),
         ({"mixtures": {"stable": {"steady": 1.0}}}, "untold must have a share for stable"),
+        ({"beside": {"normal": {"early": 2.0}}}, "beside.normal must be a type of MUAPs"),
     ],
-    ids=["measures", "class", "untold"],
+    ids=["measures", "class", "untold", "beside"],
 )
 def test_reference_values_that_do_not_fit_each_other_are_refused(
     change: dict[str, Any], message: str
 ) -> None:
-    """Other measures in one class, a class that does not exist, a form without its share."""
+    """Other measures in one class, a class, share or form that does not exist."""
     tables = {"muaps": {"normal": TABLE}, "stability": {"steady": TABLE}, "mixtures": {}}
     with pytest.raises(ValidationError, match=message):
         Reference(**(EMPTY | tables | change))
