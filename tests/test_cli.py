@@ -60,6 +60,7 @@ MISUSE = [
     ("run healthy_biceps --seed one", 2, '"one"'),
     ("run nowhere.toml", 3, "scenario file not found"),
     ("run helthy_biceps", 3, "did you mean 'healthy_biceps'?"),
+    ("run hd_tibialis_anterior", 3, "one channel, and the surface_grid electrode has 64"),
     ("run healthy_biceps --rig virtul", 3, "did you mean 'virtual'?"),
     ("run healthy_biceps --rig no/rig.toml", 3, "rig file not found"),
     ("run healthy_biceps --set acquisition.rate_hzz=1", 3, "did you mean 'rate_hz'?"),

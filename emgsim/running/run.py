@@ -12,6 +12,7 @@ from pathlib import Path
 from emgsim.bench.rig import Rig
 from emgsim.bench.station import refuse_unarmed
 from emgsim.detectors import BUILT_IN, TIMEOUT_S, find_detector
+from emgsim.errors import InputError
 from emgsim.records.journal import Journal, read_journal, write_whole
 from emgsim.records.record import RECORD, RunRecord, fold
 from emgsim.running.bounds import Ending, first_line, go_on, journalled, preparation, run_name
@@ -20,6 +21,7 @@ from emgsim.running.preparing import TIMEOUT_S as PREPARE_TIMEOUT_S
 from emgsim.running.resuming import done_of, refuse_changed, restored
 from emgsim.running.stages import PLAN, Stages
 from emgsim.scenario import Scenario
+from emgsim.simulation import channels_of
 
 REPORTS = (RECORD, "junit.xml", "report.html")
 
@@ -73,10 +75,13 @@ def run(
 
     Raises
     ------
+    InputError
+        If the scenario records several channels; there is no folder then.
     EmgsimError
         What ended the run; the journal and the record keep all that came before.
     """
     refuse_unarmed(rig)
+    _refuse_several_channels(scenario)
     how = preparation(prepare, prepare_timeout_s)
     seed = scenario.seed if seed is None else seed
     scenario = scenario.model_copy(update={"seed": seed})
@@ -154,6 +159,17 @@ def resume(folder: Path, *, progress: Progress = lambda _: None) -> tuple[Path, 
         record = _carried_out(journal, lambda: stages.execute(begun.prepare))
     progress(f"report      {folder / 'report.html'}")
     return folder, record
+
+
+def _refuse_several_channels(scenario: Scenario) -> None:
+    n = len(channels_of(scenario))
+    if n > 1:
+        raise InputError(
+            f"a run plays one channel, and the {scenario.electrode.kind} electrode has {n}",
+            where=f"scenario {scenario.id}",
+            todo="play them in passes (`emgsim simulate`, then `emgsim play`), or name "
+            "an electrode of one channel",
+        )
 
 
 def _carried_out(journal: Journal, execute: Callable[[], None]) -> RunRecord:

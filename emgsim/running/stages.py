@@ -113,14 +113,6 @@ class Stages:
     def _simulate(self) -> None:
         with self.logbook.stage("simulate") as say:
             recording, truth = simulate(self.scenario, for_playing=True)
-            if len(recording.channels) > 1:
-                raise InputError(
-                    f"a rig plays one channel, and a {self.scenario.electrode.kind} electrode has "
-                    f"{len(recording.channels)}",
-                    where=f"scenario {self.scenario.id}",
-                    todo="play it channel by channel (`emgsim simulate`, then `emgsim play`), or "
-                    "take an electrode with one",
-                )
             self.logbook.keep("truth", recording, truth)
             n = sum(unit.discharge_times_s.size for unit in truth.units)
             say(

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from emgsim.artefacts.composition import Stages, stages
 from emgsim.artefacts.parameters import Artefact, Place
 from emgsim.errors import InputError
-from emgsim.physiology import conditions, effort
+from emgsim.physiology import conditions, effort, electrodes
 from emgsim.physiology.discharges import STEP_S, Epoch, discharge_epochs
 from emgsim.physiology.parameters import Phase
 from emgsim.physiology.parameters.surface import SkinElectrode
 from emgsim.physiology.patient import Patient
 from emgsim.physiology.pool import thresholds
-from emgsim.recording import Event, Recording, Truth
+from emgsim.physiology.surface import montage
+from emgsim.recording import Channel, Event, Recording, Truth
 from emgsim.scenario import Scenario
 from emgsim.simulation.needle import NeedleListening
 from emgsim.simulation.noise import own_noise
@@ -27,6 +28,20 @@ from emgsim.simulation.surface import SurfaceListening
 Floats = NDArray[np.float64]
 
 BLOCK_S = 1.0
+
+
+def channels_of(scenario: Scenario) -> tuple[Channel, ...]:
+    """Return names, kinds and references of what a scenario records; nothing is simulated.
+
+    Examples
+    --------
+    >>> from emgsim.scenario import load_scenario
+    >>> len(channels_of(load_scenario("hd_tibialis_anterior")))
+    64
+    """
+    if isinstance(scenario.electrode, SkinElectrode):
+        return montage.recording_channels(scenario.electrode)
+    return electrodes.recording_channels(scenario.needle)
 
 
 def simulate(
