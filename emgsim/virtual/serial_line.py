@@ -17,6 +17,7 @@ from collections.abc import Callable
 FULL_PTY_WAIT_S = 0.001
 READ_BYTES = 4096
 LOOK_S = 0.005
+EMPTY_LOOKS = 20  # on end; what a busy kernel has not yet handed over is not seen by a look
 PATIENCE_LOOKS = 100  # without a byte read, after which nobody seems to read any more
 WRITE_BYTES = 16384  # in one go; a terminal seldom has room for more
 
@@ -87,15 +88,15 @@ class SerialLine:
         self._watch(None)
 
     def _watch(self, before: tuple[int, ...] | None) -> None:
-        """Close when two looks have found nothing unread, or nothing read since the last one."""
+        """Close when nothing has been unread for a while, or nothing read for a long one."""
         if not self.is_open:
             return
         unread = fcntl.ioctl(self._slave, termios.FIONREAD, b"\0" * 4)
         now = (len(self._waiting), int.from_bytes(unread, sys.byteorder))
-        if now == before and (now == (0, 0) or self._n_looks > PATIENCE_LOOKS):
+        self._n_looks = self._n_looks + 1 if now == before else 0
+        if self._n_looks >= (EMPTY_LOOKS if now == (0, 0) else PATIENCE_LOOKS):
             self.close()
             return
-        self._n_looks = self._n_looks + 1 if now == before else 0
         self._loop.call_later(LOOK_S, self._watch, now)
 
     def send(self, data: bytes) -> None:

@@ -91,6 +91,23 @@ def test_hanging_up_waits_for_the_reader() -> None:
     run(body)
 
 
+def test_hanging_up_waits_for_what_a_busy_kernel_holds_back() -> None:
+    """One look that finds nothing unread is no proof: what comes 30 ms later is read as well."""
+
+    async def body() -> None:
+        line = SerialLine(lambda _: None)
+        port = opened(line.open())
+        try:
+            line.hang_up()
+            asyncio.get_running_loop().call_later(0.03, line.send, CONTENT[:500])
+            assert await heard(port, 600) == CONTENT[:500]
+        finally:
+            line.close()
+            os.close(port)
+
+    run(body)
+
+
 @pytest.mark.slow
 def test_hanging_up_does_not_wait_for_ever() -> None:
     """Nobody reads: after half a second without a byte the line is cut."""
