@@ -37,7 +37,7 @@ ERROR = 0.03  # of the observer, either way
 DEVICE_ERROR = {
     "active_denervation": 0.012,
     "muap_type": 0.071,
-    "recruitment": 0.083,
+    "recruitment": 0.095,
     "stability": 0.143,
 }
 ANATOMY_SD = 0.15  # of root weights and of shares beyond a place, between people

@@ -92,12 +92,14 @@ def axes_of(
         for name, table in reference.recruitment.items()
         if strongest or not name.startswith("poor_effort")
     }
+    untold = untold_efforts(findings) if strongest else (0, 0)
     muaps = _muap_type(units, reference, age_years)
+    stability = _stability(units, untold, reference, age_years)
     found = (
         _heard("active_denervation", denervation(findings)),
         muaps,
-        _recruitment(recruitment, patterns, muaps, reference, age_years),
-        _stability(units, untold_efforts(findings) if strongest else (0, 0), reference, age_years),
+        _recruitment(recruitment, patterns, (muaps, stability), reference, age_years),
+        stability,
         _heard("special_discharges", special_discharges(findings)),
     )
     return tuple(axis for axis in found if axis is not None)
@@ -264,23 +266,22 @@ def _told(units: Sequence[FoundUnit], name: str) -> Floats:
 def _recruitment(
     measures: Mapping[str, float],
     patterns: Mapping[str, Table],
-    muaps: AxisFinding | None,
+    others: Sequence[AxisFinding | None],
     reference: Reference,
     age_years: float,
 ) -> AxisFinding | None:
-    """Compare with each form of each value, as likely as it is beside such MUAPs."""
+    """Compare with each form of each value, as likely as it is beside the other axes."""
     if not any(name in spreads for name in measures for spreads in patterns.values()):
         return None
     logs = {
         form: log_likelihood(measures, spreads, age_years, reference.together.get(form))
-        + math.log(_likely(form, muaps, reference))
+        + sum(math.log(_likely(form, axis, reference)) for axis in others if axis)
         for form, spreads in patterns.items()
     }
     return _axis("recruitment", of_values(logs), measures)
 
 
-def _likely(form: str, muaps: AxisFinding | None, reference: Reference) -> float:
-    """Return how many times as likely a form of recruitment is beside such MUAPs."""
-    types = muaps.probabilities.items() if muaps else ()
-    factors = [share * reference.beside.get(kind, {}).get(form, 1.0) for kind, share in types]
-    return sum(factors) if factors else 1.0
+def _likely(form: str, axis: AxisFinding, reference: Reference) -> float:
+    """Return how many times as likely a form of recruitment is beside what an axis shows."""
+    shares = axis.probabilities.items()
+    return sum(share * reference.beside.get(value, {}).get(form, 1.0) for value, share in shares)

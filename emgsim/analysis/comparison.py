@@ -50,8 +50,8 @@ class Reference(_Frozen):
     untold: dict[str, Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=dict)
     likeness: float = Field(ge=0, le=1)  # correlation between the units of one muscle
     recruitment: dict[str, dict[str, Spread]]  # by value of the axis, or "value.form" of several
-    # By type of MUAPs, then by form of recruitment: how many times as likely it is beside them as
-    # beside MUAPs of which nothing is known; what is not named is as likely.
+    # By value of MUAP type or stability, then by form of recruitment: how many times as likely it
+    # is beside that as where nothing is known of the axis; what is not named is as likely.
     beside: dict[str, dict[str, Annotated[float, Field(gt=0)]]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -75,11 +75,11 @@ class Reference(_Frozen):
 
     @model_validator(mode="after")
     def _forms_exist(self) -> Self:
-        for muaps, factors in self.beside.items():
-            if muaps not in self.mixtures or not set(factors) <= set(self.recruitment):
+        for value, factors in self.beside.items():
+            if value not in self.mixtures or not set(factors) <= set(self.recruitment):
                 raise ValueError(
-                    f"beside.{muaps} must be a type of MUAPs, and its keys forms of recruitment, "
-                    f"got {', '.join(factors)}"
+                    f"beside.{value} must be a value that has a mixture, and its keys forms of "
+                    f"recruitment, got {', '.join(factors)}"
                 )
         return self
 

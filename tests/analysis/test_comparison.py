@@ -65,7 +65,7 @@ def test_shares_are_those_of_equal_chances_before() -> None:
         ({"stability": {"steady": TABLE, "unsteady": {}}}, "must all have the same measures"),
         ({"mixtures": {"stable": {"firm": 1.0}}}, "mixtures.stable must be of normal, or of"),
         ({"mixtures": {"stable": {"steady": 1.0}}}, "untold must have a share for stable"),
-        ({"beside": {"normal": {"early": 2.0}}}, "beside.normal must be a type of MUAPs"),
+        ({"beside": {"normal": {"early": 2.0}}}, "beside.normal must be a value"),
     ],
     ids=["measures", "class", "untold", "beside"],
 )

@@ -1,7 +1,6 @@
 """Whole examinations on the virtual rig: some minutes each, so each stands in a file of its own.
 
-Workers take files, the shortest lists of tests last: two files end at the same time, one with two
-tests keeps the other worker waiting.
+Workers take files: two files are two workers' work, one with two tests keeps the other waiting.
 """
 
 from __future__ import annotations
